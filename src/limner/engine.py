@@ -1,0 +1,67 @@
+"""The Engine protocol, and the bridge that makes one of blocking code.
+
+One verb: `generate`. Whoever iterates it drives the work; whoever closes it stops the work within one denoising
+step. So progress, previews, streaming and cancelling are one mechanism.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from limner.types import Event, ImageRequest, ModelCard
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Draws pictures. `async with engine:` loads what it needs and frees it again."""
+
+    def cards(self) -> Sequence[ModelCard]:
+        """The models it serves; needs no loading."""
+        ...
+
+    def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
+        """Yield `Progress` after each step and `n` times an `Image`, in order of index.
+
+        Closing the iterator stops the work within one denoising step.
+
+        Raises:
+            EngineError: the engine broke on this request.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+async def from_blocking(make: Callable[[], Iterator[Event]], executor: Executor) -> AsyncGenerator[Event, None]:
+    """Run a blocking generator in `executor`, an item at a time, as an async iterator.
+
+    The generator is advanced only when the consumer asks and is closed when the consumer stops, always on one of the
+    executor's threads, after the step that is under way. It never runs on two threads at once.
+    """
+    loop = asyncio.get_running_loop()
+    busy = threading.Lock()
+    source = make()
+
+    def advance() -> Event | None:
+        with busy:
+            return next(source, None)
+
+    def close() -> None:
+        with busy:
+            closer = getattr(source, "close", None)
+            if closer is not None:
+                closer()
+
+    try:
+        while (event := await loop.run_in_executor(executor, advance)) is not None:
+            yield event
+    finally:
+        # Shielded: a cancelled consumer must still not return before the running step has ended.
+        await asyncio.shield(loop.run_in_executor(executor, close))

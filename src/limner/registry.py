@@ -1,0 +1,48 @@
+"""Names to engines, and names to models. Strings only: an engine is imported when it is first used.
+
+An engine outside this package registers itself under the entry-point group `limner.engines`.
+"""
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from limner.engine import Engine
+
+ENGINES: Mapping[str, str] = MappingProxyType({"mini": "limner.engines.mini:MiniEngine"})
+
+# The model that answers a request which names none.
+DEFAULT_MODEL = "limner-mini"
+
+# Names that clients have hard-coded -> the models that may answer, best first. The first that can be served does,
+# and the answer says which that was.
+ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    dict.fromkeys(
+        (
+            "flux",
+            "dall-e-2",
+            "dall-e-3",
+            "gpt-image-1",
+            "gpt-image-1-mini",
+            "gpt-image-1.5",
+            "gpt-image-2",
+            "chatgpt-image-latest",
+        ),
+        ("limner-mini",),
+    )
+)
+
+
+def load_engine(name: str, **options: Any) -> Engine:
+    """Import and make an engine by its registered name.
+
+    Raises:
+        KeyError: no engine of this name.
+        ImportError: the engine needs a package that is not installed; nothing is swallowed.
+    """
+    found = {point.name: point.value for point in entry_points(group="limner.engines")} | dict(ENGINES)
+    module, _, attribute = found[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), attribute)(**options)
+    return engine

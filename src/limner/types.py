@@ -1,0 +1,257 @@
+"""The nouns of Limner: what a model offers, what is wished for, and what comes back.
+
+Standard library only. Every record is frozen and keyword-only. `ModelCard.request` is the one place where a wish
+becomes an `ImageRequest`; after it nothing is optional, so no engine has a default of its own.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from limner.errors import InvalidRequestError
+
+# Pictures of these kinds can be written, each with its MIME type.
+OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType(
+    {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+)
+# The MIME type of pictures that an engine has not encoded: rows of RGB bytes, top to bottom, no padding.
+RAW_RGB = "image/x-raw-rgb"
+# Seeds fit the 32 bits that every program in this field shows and takes.
+MAX_SEED = 2**32 - 1
+MAX_PROMPT_CHARACTERS = 32_000
+
+_Number = TypeVar("_Number", int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A denoising step is done."""
+
+    # Steps finished so far, over all pictures of the request, 1..total.
+    step: int
+    # Steps that the whole request takes.
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A finished picture."""
+
+    # The encoded file, or raw RGB rows when `mime` is RAW_RGB.
+    data: bytes = field(repr=False)
+    # MIME type of `data`.
+    mime: str
+    # Pixels.
+    width: int
+    # Pixels.
+    height: int
+    # The seed that makes this very picture again with n = 1.
+    seed: int
+    # Which of the request's pictures it is, 0..n-1.
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What the picture looks like so far."""
+
+    image: Image
+
+
+Event = Progress | Preview | Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    """One fully resolved wish: nothing in it is optional."""
+
+    # Id of the model's card.
+    model: str
+    # What to draw.
+    prompt: str
+    # What to keep away from; "" when nothing.
+    negative_prompt: str
+    # How many pictures, each with the seed `seed + index`.
+    n: int
+    # Pixels.
+    width: int
+    # Pixels.
+    height: int
+    # Denoising steps, each one or two evaluations of the transformer.
+    num_inference_steps: int
+    # Classifier-free guidance; 1 is none.
+    guidance_scale: float
+    # Seed of the first picture, 0..MAX_SEED.
+    seed: int
+    # A key of OUTPUT_FORMATS.
+    output_format: str
+    # 0..100, for jpeg and webp: higher is larger and nearer to the original.
+    output_compression: int
+    # What `num_inference_steps` came from, as the API echoes it: low, medium or high.
+    quality: str
+
+    def seed_of(self, index: int) -> int:
+        """The seed of picture `index`; it wraps round at MAX_SEED."""
+        return (self.seed + index) % (MAX_SEED + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Width and height, pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """Read "512x512", "512*512" or "512×512".
+
+        Raises:
+            InvalidRequestError: it is none of these.
+        """
+        width, _, height = text.lower().replace("×", "x").replace("*", "x").partition("x")
+        if not (width.strip().isascii() and width.strip().isdigit() and height.strip().isascii() and height.strip().isdigit()):
+            raise InvalidRequestError(
+                f"size must be WIDTHxHEIGHT in pixels, such as \"512x512\", or \"auto\"; got {text[:40]!r}.", param="size"
+            )
+        return cls(width=int(width[:12]), height=int(height[:12]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model is and what it accepts. Validation, /v1/models, the docs and the playground's form all read it."""
+
+    # Unique name: "limner-mini".
+    id: str
+    # For people.
+    title: str
+    # SPDX expression.
+    licence: str
+    # A paragraph for people: what it can draw, how sizes are honoured.
+    about: str
+    # Unix seconds of the weights' release.
+    created: int
+    # Who made it.
+    owned_by: str
+    # The size it draws at itself, and the default.
+    native: Size
+    # Shortest and longest side that may be asked for, pixels.
+    min_side: int
+    max_side: int
+    # Steps for each quality; "auto" and OpenAI's older names are mapped by `quality_of`.
+    quality_steps: Mapping[str, int]
+    # The quality of a request that names none.
+    default_quality: str = "medium"
+    max_steps: int = 50
+    default_guidance: float = 1.0
+    max_guidance: float = 20.0
+    max_n: int = 10
+    # Request fields beyond prompt, n, size, seed and format that change the picture.
+    knobs: frozenset[str] = frozenset({"num_inference_steps", "guidance_scale", "negative_prompt", "quality"})
+    # What it can do: "generate" now; later "edit", "mask", "vary", "preview".
+    abilities: tuple[str, ...] = ("generate",)
+    # First twelve hex digits of the SHA-256 over the weights; "" where unknown.
+    weights: str = ""
+
+    def request(self, prompt: str, **wishes: Any) -> ImageRequest:
+        """Resolve wishes into a request: apply defaults, check limits, draw the seed.
+
+        `wishes`: any of n, size, seed, num_inference_steps, guidance_scale, negative_prompt, quality, output_format,
+        output_compression; None is the same as absent. Types are the caller's promise, meanings are checked here.
+
+        Raises:
+            InvalidRequestError: a value is out of range or not known; `param` names it.
+        """
+        given = {name: value for name, value in wishes.items() if value is not None}
+        self._check_prompt(prompt, "prompt")
+        negative = given.pop("negative_prompt", "")
+        self._check_prompt(negative, "negative_prompt", empty=True)
+        size = self._size(given.pop("size", "auto"))
+        quality = self.quality_of(given.pop("quality", "auto"))
+        output_format = given.pop("output_format", "png")
+        if output_format not in OUTPUT_FORMATS:
+            raise InvalidRequestError(
+                f"output_format must be one of {', '.join(OUTPUT_FORMATS)}; got {str(output_format)[:40]!r}.", param="output_format"
+            )
+        seed = given.pop("seed", -1)
+        request = ImageRequest(
+            model=self.id,
+            prompt=prompt,
+            negative_prompt=negative,
+            n=_between("n", given.pop("n", 1), 1, self.max_n),
+            width=size.width,
+            height=size.height,
+            num_inference_steps=_between(
+                "num_inference_steps", given.pop("num_inference_steps", self.quality_steps[quality]), 1, self.max_steps
+            ),
+            guidance_scale=_between(
+                "guidance_scale", float(given.pop("guidance_scale", self.default_guidance)), 0.0, self.max_guidance
+            ),
+            # -1 is how many clients say "any".
+            seed=secrets.randbelow(MAX_SEED + 1) if seed == -1 else _between("seed", seed, 0, MAX_SEED),
+            output_format=output_format,
+            output_compression=_between("output_compression", given.pop("output_compression", 100), 0, 100),
+            quality=quality,
+        )
+        if given:
+            name = next(iter(given))
+            raise InvalidRequestError(
+                f"{self.id} does not take {name!r}; it takes {', '.join(sorted(self.knobs))}.",
+                param=name,
+                code="unknown_parameter",
+            )
+        return request
+
+    def quality_of(self, name: str) -> str:
+        """The card's own quality for any of OpenAI's names: standard is the default, hd and above the highest."""
+        known = {"auto": self.default_quality, "standard": self.default_quality}
+        known |= {"hd": "high", "xhigh": "high", "max": "high"} | {key: key for key in self.quality_steps}
+        if name not in known:
+            names = ", ".join([*self.quality_steps, "auto", "standard", "hd"])
+            raise InvalidRequestError(f"quality must be one of {names}; got {str(name)[:40]!r}.", param="quality")
+        return known[name]
+
+    def _size(self, wish: str) -> Size:
+        if wish in ("", "auto"):
+            return self.native
+        size = Size.parse(wish)
+        for side in (size.width, size.height):
+            if not self.min_side <= side <= self.max_side:
+                raise InvalidRequestError(
+                    f"size must have sides from {self.min_side} to {self.max_side} pixels for {self.id}; got {wish[:40]!r}.",
+                    param="size",
+                )
+        return size
+
+    @staticmethod
+    def _check_prompt(text: str, param: str, *, empty: bool = False) -> None:
+        if not text.strip() and not empty:
+            raise InvalidRequestError(f"{param} must not be empty: say what to draw.", param=param)
+        if len(text) > MAX_PROMPT_CHARACTERS:
+            raise InvalidRequestError(
+                f"{param} must have at most {MAX_PROMPT_CHARACTERS} characters; got {len(text)}.", param=param
+            )
+        # A lone surrogate is valid JSON and no valid text: it would break every later writer.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidRequestError(f"{param} must be valid Unicode; it holds a lone surrogate.", param=param)
+
+
+def _between(param: str, value: _Number, low: _Number, high: _Number) -> _Number:
+    if low <= value <= high:
+        return value
+    code = "integer_below_min_value" if value < low else "integer_above_max_value"
+    if isinstance(low, float):
+        code = code.replace("integer", "decimal")
+    raise InvalidRequestError(f"{param} must be from {low} to {high}; got {value}.", param=param, code=code)
+
+
+def nearest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
+    """The names most like `name`, best first, for messages that teach."""
+    import difflib
+
+    return difflib.get_close_matches(name, known, n=count, cutoff=0.5)

@@ -1,0 +1,62 @@
+"""A deterministic engine without a model: a gradient in the colours of the prompt's hash."""
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+from limner.engine import from_blocking
+from limner.errors import EngineError
+from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Progress, Size
+
+CARD = ModelCard(
+    id="limner-mini",
+    title="Gradient",
+    licence="Apache-2.0",
+    about="Draws a gradient.",
+    created=1_790_000_000,
+    owned_by="limner",
+    native=Size(width=256, height=256),
+    min_side=64,
+    max_side=2048,
+    quality_steps={"low": 2, "medium": 4, "high": 8},
+    weights="0123456789ab",
+)
+
+
+class GradientEngine:
+    """Takes `seconds` a step. The prompt "explode" fails at its second step. `stepped` counts steps begun."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.stepped = 0
+        self._threads = ThreadPoolExecutor(1)
+
+    def cards(self) -> Sequence[ModelCard]:
+        return [CARD]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
+        return from_blocking(lambda: self._draw(request), self._threads)
+
+    def _draw(self, request: ImageRequest) -> Iterator[Event]:
+        total = request.n * request.num_inference_steps
+        for index in range(request.n):
+            seed = request.seed_of(index)
+            for step in range(request.num_inference_steps):
+                self.stepped += 1
+                time.sleep(self.seconds)
+                if request.prompt == "explode" and step == 1:
+                    raise EngineError("The engine exploded, as it was asked to.")
+                yield Progress(step=index * request.num_inference_steps + step + 1, total=total)
+            colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
+            row = b"".join(bytes((colour[0], colour[1], x * 255 // request.width)) for x in range(request.width))
+            yield Image(
+                data=row * request.height, mime=RAW_RGB, width=request.width, height=request.height, seed=seed, index=index
+            )

@@ -1,0 +1,120 @@
+"""Which things limner-mini learns to draw, and what people call them.
+
+The names come from emojibase-data (MIT): every drawing of the icon sets is joined to its label and keywords
+by its code points. `EVERYDAY` adds the short words that people type ("car", "tree") and that the labels miss.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+# emojibase groups 3-7: animals and nature, food, travel and places, activities, objects.
+GROUPS = (3, 4, 5, 6, 7)
+
+# Near-duplicates and signs that cost capacity and that nobody asks for by name.
+SKIP = re.compile(
+    r"o’clock|-thirty|moon face|quarter moon|gibbous|waning|new moon|oncoming|clinking|mailbox with|speaker|"
+    r"electrical|with arrow|increasing|decreasing|banknote|medal|locked with|mouse trap|tray|card index|"
+    r"page |bookmark|ledger|disk|videocassette|pager|fax|trackball|level slider|control knobs|muted|"
+    r"globe showing (Americas|Asia)|sun behind (small|large)|umbrella (with|on)|closed umbrella|"
+    r"without snow|derelict|convenience store|love hotel|department|Japanese post|kaaba|hindu|synagogue|"
+    r"two-hump|guide dog|service dog|front-facing|baby chick|^ewe$|^ram$|^ox$|water buffalo|boar|badger|"
+    r"suspension railway|aerial tramway|mountain railway|tram car|light rail|station|monorail|trolleybus|"
+    r"minibus|timer clock|not done|departure|arrival|landslide|bookmark|label|admission|reminder ribbon|"
+    r"tanabata|pine decoration|moon viewing|carp|softball|rugby|cricket game|field hockey|lacrosse|"
+    r"diamond suit|club suit|spade suit|heart suit|flower playing|mahjong|joker|musical notes|"
+    r"camera with flash|tilted right|rolled-up|orange book|green book|notebook$|notebook with|spiral|tear-off|"
+    r"e-mail|incoming|hammer and|carpentry saw$|fountain pen|linked|round pushpin|open file|broken chain|"
+    r"funeral|nazar|hamsa|placard|identification|prayer beads|oil drum|construction$|motorway|bus stop|"
+    r"briefs|sari|clutch|ballet|flat shoe|thong|woman’s sandal|man’s shoe|safety vest|one-piece|rescue|"
+    r"canned|rice cracker|fish cake|moon cake|oden|fondue|shallow|tamale|stuffed|root vegetable|ginger|"
+    r"mate$|amphora|^jar$|pouring|tumbler|takeout|custard|cut of meat|leafless|empty nest|^herb$|sheaf|"
+    r"hyacinth|wilted|lotus|rosette|leaf fluttering|fallen leaf|microbe|oyster|orca|dodo|^wing$|sauropod|"
+    r"white cane|elevator|plunger|lotion|safety pin|x-ray|petri|^hook$|clamp|nut and bolt|video camera|"
+    r"film frames|mobile phone with|telephone receiver|electric plug|low battery|sport utility|manual wheelchair|"
+    r"auto rickshaw|kick scooter|horizontal traffic|railway track|^wheel$|motor boat|passenger ship|small airplane|"
+    r"sunrise$|cityscape at dusk|houses|hut|house with|red envelope|Japanese dolls|martial|goal net|firecracker|"
+    r"long drum|postal horn|flat ?bread|falafel|falling|bell with slash|bed and|wastebasket|ballot|chains|lacrosse"
+)
+
+# People, faces and symbols that are worth their place although their groups are left out.
+EXTRA = (
+    "robot,alien,ghost,skull,alien monster,pile of poo,clown face,grinning face,smiling face with sunglasses,"
+    "crying face,angry face,thinking face,red heart,broken heart,waving hand,thumbs up,ear,eye,nose,mouth,brain,"
+    "tooth,bone,footprints,bust in silhouette,person,man,woman,boy,girl,baby,old man,princess,mage,fairy,mermaid,"
+    "ninja,astronaut,cook,farmer,artist,police officer,vampire,zombie,genie,elf,Santa Claus,snowboarder,"
+    "person surfing,person biking,blue heart,green heart,yellow heart,purple heart,recycling symbol,peace symbol,"
+    "yin yang,speech balloon,hundred points,collision,kiss mark,flexed biceps,check mark"
+).split(",")
+
+# What people say -> the label that draws it. Left of "=" the label, right of it the words.
+EVERYDAY = """
+waving hand=hello,hi,hand,wave,goodbye,welcome; globe showing Europe-Africa=world,earth,globe,planet earth,planet
+bust in silhouette=user,profile,account; person=human,somebody; man=guy,dad; woman=lady,mom; boy=kid; girl=daughter
+automobile=car,red car; deciduous tree=tree,green tree; evergreen tree=pine tree,fir; red apple=apple
+bicycle=bike; airplane=plane,jet,aeroplane; sailboat=boat,yacht; hamburger=burger,cheeseburger; french fries=fries,chips
+hot beverage=coffee,tea,cup of coffee,cup; beer mug=beer; wine glass=wine; glass of milk=milk; doughnut=donut
+couch and lamp=sofa,couch; television=tv; mobile phone=phone,smartphone; laptop=computer; desktop computer=monitor,pc
+red heart=heart,love; wrapped gift=gift,present; birthday cake=cake; soft ice cream=soft serve; cheese wedge=cheese
+egg=eggs; snow-capped mountain=snowy mountain; beach with umbrella=beach; desert island=island; fire=flame,campfire
+sun=sunshine; crescent moon=moon; ringed planet=saturn; droplet=water drop,drop; water wave=wave,ocean,sea
+cloud with rain=rain; cloud with snow=snow; cloud with lightning=thunder; high voltage=lightning,bolt
+rose=red rose; blossom=flower,daisy; potted plant=plant; maple leaf=leaf; mushroom=toadstool,red mushroom
+lady beetle=ladybug,ladybird; honeybee=bee; spouting whale=big whale; T-Rex=dinosaur,tyrannosaurus; mouse=rat mouse
+chicken=hen; hatching chick=chick; pig=piglet; rabbit=bunny,hare; bear=brown bear,teddy; tropical fish=clownfish
+bellhop bell=service bell; alarm clock=clock; mantelpiece clock=old clock; light bulb=bulb,lamp,idea; candle=candles
+closed book=book,red book; books=stack of books; necktie=tie; t-shirt=shirt; jeans=pants,trousers; billed cap=cap
+top hat=hat; running shoe=shoe,sneaker,trainers; high-heeled shoe=heels; gem stone=diamond,gem,jewel; ring=diamond ring
+crown=king,queen; musical note=music,note; headphone=headphones; guitar=acoustic guitar; violin=fiddle
+soccer ball=football ball,soccer,ball; american football=football; trophy=cup trophy; bullseye=target,dart board
+video game=gamepad,controller; game die=dice; artist palette=palette,paint; framed picture=painting,picture
+bed=bedroom; door=brown door; toilet=bathroom; bathtub=bath; key=gold key; locked=lock,padlock; unlocked=open lock
+kitchen knife=knife; fork and knife=cutlery; pencil=yellow pencil; memo=writing,text; envelope=letter,mail
+package=box,parcel; magnifying glass tilted left=magnifying glass,search; gear=settings,cog; bomb=black bomb
+crossed swords=swords,sword; bow and arrow=bow,archery; shield=armor; syringe=injection; pill=medicine
+fire engine=fire truck; police car=cop car; taxi=cab; locomotive=steam train; delivery truck=truck,lorry
+motorcycle=motorbike; flying saucer=ufo; office building=building,skyscraper; castle=fortress; tent=camp
+camping=campsite; national park=park; cityscape=city; night with stars=night,night sky; sunset=dusk; rainbow=rainbow arc
+alien monster=space invader; smiling face with sunglasses=cool face; grinning face=smile,smiling face,happy face,face
+crying face=sad face; astronaut=spaceman; mage=wizard,magician; police officer=cop,policeman; cook=chef
+Santa Claus=santa,father christmas; collision=explosion,boom; Christmas tree=xmas tree; jack-o-lantern=pumpkin,halloween
+""".replace("\n", ";")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concept:
+    # Lower-case label, the name the judge uses: "cat".
+    label: str
+    # Unicode code points as the icon sets write them, lower case, without variation selectors: "1f408".
+    code: str
+    # Other words for it, most wanted first.
+    names: tuple[str, ...]
+
+
+def load_concepts(packages: Path) -> list[Concept]:
+    """All concepts, in a fixed order. `packages` is the node_modules folder of training/package.json."""
+    rows = json.loads((packages / "emojibase-data/en/data.json").read_text())
+    everyday = {
+        label.strip(): [w.strip() for w in words.split(",")]
+        for label, _, words in (part.partition("=") for part in EVERYDAY.split(";") if "=" in part)
+    }
+    kept = [row for row in rows if _wanted(row)]
+    labels = {row["label"].lower() for row in kept}
+    taken = labels | {w for words in everyday.values() for w in words}
+    # A keyword that several concepts share ("animal", "food") names none of them.
+    uses = Counter(t for row in kept for t in row.get("tags", []))
+    out = []
+    for row in kept:
+        label = row["label"]
+        tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][:4]
+        code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
+        out.append(Concept(label=label.lower(), code=code, names=tuple(everyday.get(label, [])[:4]) + tuple(tags)))
+    return out
+
+
+def _wanted(row: dict) -> bool:
+    if row["label"] in EXTRA:
+        return True
+    return row.get("group") in GROUPS and not SKIP.search(row["label"])

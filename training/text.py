@@ -1,0 +1,67 @@
+"""The two text encoders and their one vocabulary.
+
+A byte-level BPE refuses no prompt and lets near words share pieces. As in FLUX, a T5 encoder gives the sequence
+(no attention mask: padding is seen, so the padded length is part of the model) and a CLIP encoder gives the pooled
+vector at the end-of-text token (causal, so its padding does not matter).
+"""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+PAD, END, START = "<pad>", "</s>", "<s>"
+VOCABULARY = 4096
+# Padded T5 lengths that the model is trained with; the engine takes the shorter one that holds the prompt.
+LENGTHS = (16, 32)
+
+
+def train_tokenizer(captions: Iterable[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[PAD, END, START],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(captions, trainer)
+    return tokenizer
+
+
+def t5_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    own = Tokenizer.from_str(tokenizer.to_str())
+    own.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=own, pad_token=PAD, eos_token=END, model_max_length=LENGTHS[-1])
+
+
+def clip_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    own = Tokenizer.from_str(tokenizer.to_str())
+    own.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {END}", special_tokens=[(START, 2), (END, 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=own, pad_token=PAD, eos_token=END, bos_token=START, model_max_length=LENGTHS[-1]
+    )
+
+
+def t5(width: int) -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=VOCABULARY, d_model=width, d_kv=64, d_ff=2 * width, num_layers=2, num_heads=width // 64,
+            feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
+            relative_attention_num_buckets=16, relative_attention_max_distance=32,
+        )
+    )  # fmt: skip
+
+
+def clip(width: int) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=VOCABULARY, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=1,
+            num_attention_heads=width // 32, max_position_embeddings=LENGTHS[-1], projection_dim=width,
+            pad_token_id=0, eos_token_id=1, bos_token_id=2,
+        )
+    )  # fmt: skip
