@@ -1,0 +1,178 @@
+"""From trained weights to what ships: a FluxPipeline checkpoint, and the ONNX graphs in src/limner/mini.
+
+Both hold the same half-precision weights and are computed in single precision, so they draw the same picture.
+
+    python export.py --run runs/first --checkpoint checkpoint --graphs ../src/limner/mini
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from autoencoder import INNER, OUTER, build
+from checkpoint import load
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from flow import Painter
+from flux import FluxConfig, positions
+from onnx import TensorProto, helper, numpy_helper
+from text import LENGTHS, clip_tokenizer, t5_tokenizer
+from tokenizers import Tokenizer
+from torch import nn
+
+# The scheduler's time shift: above 1 spends more steps where the layout is decided.
+SHIFT = 1.5
+GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "tokenizer.json")
+
+
+class Text(nn.Module):
+    """t5_ids (B, S), clip_ids (B, L), both int64 -> text (B, S, joint), pooled (B, pooled)."""
+
+    def __init__(self, painter: Painter):
+        super().__init__()
+        self.t5, self.clip = painter.t5, painter.clip
+
+    def forward(self, t5_ids, clip_ids):
+        return self.t5(input_ids=t5_ids).last_hidden_state, self.clip(input_ids=clip_ids).pooler_output
+
+
+class Decoder(nn.Module):
+    """Unpacked latents (B, 32, h, w) at the flow's scale -> uint8 pixels (B, 32h, 32w, 3)."""
+
+    def __init__(self, vae, shift: float, scale: float):
+        super().__init__()
+        self.decoder, self.shift, self.scale = vae.decoder, shift, scale
+
+    def forward(self, latents):
+        drawn = self.decoder(latents / self.scale + self.shift)
+        return torch.round((drawn / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def halve(module: nn.Module) -> nn.Module:
+    """Round the weights to half precision, keep computing in single."""
+    for weight in module.parameters():
+        weight.data = weight.data.half().float()
+    return module.eval()
+
+
+def assemble(run: Path) -> tuple[Painter, torch.nn.Module, dict, Tokenizer]:
+    state = torch.load(run / "flow.pt", map_location="cpu", weights_only=True)
+    painter = Painter(FluxConfig(**state["config"]))
+    painter.load_state_dict(state["average"])
+    vae = build((*OUTER, *INNER))
+    load(run / "outer.pt", vae)
+    # The variance half of the encoder was never trained: e^-30 makes a sample equal its mean.
+    with torch.no_grad():
+        vae.encoder.conv_out.weight[32:] = 0
+        vae.encoder.conv_out.bias[32:] = -30
+    vae.register_to_config(scaling_factor=state["scale"], shift_factor=state["shift"])
+    return halve(painter), halve(vae), state, Tokenizer.from_file(str(run / "tokenizer.json"))
+
+
+def save_pipeline(painter: Painter, vae, tokenizer: Tokenizer, folder: Path) -> None:
+    transformer = FluxTransformer2DModel(**painter.flux.config.diffusers())
+    transformer.load_state_dict(painter.flux.state_dict())
+    pipeline = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False),
+        vae=vae, transformer=transformer, text_encoder=painter.clip, text_encoder_2=painter.t5,
+        tokenizer=clip_tokenizer(tokenizer), tokenizer_2=t5_tokenizer(tokenizer),
+    )  # fmt: skip
+    pipeline.to(torch.float16).save_pretrained(folder)
+    pipeline.to(torch.float32)
+
+
+def shrink(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large single-precision weights as halves behind a Cast, which onnxruntime folds when it loads."""
+    kept, casts = [], []
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or array.size < 512:
+            kept.append(tensor)
+            continue
+        kept.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + ".half"))
+        casts.append(helper.make_node("Cast", [tensor.name + ".half"], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:], model.graph.node[:], model.graph.value_info[:]
+    model.graph.initializer.extend(kept)
+    model.graph.node.extend(nodes)
+    # Traces of this machine and of torch's own naming are nobody's business.
+    model.doc_string = ""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    onnx.checker.check_model(model)
+    return model
+
+
+def export(module: nn.Module, inputs: dict, dynamic: dict, outputs: list[str], path: Path) -> None:
+    program = torch.onnx.export(
+        module, (), kwargs=inputs, dynamic_shapes=dynamic, output_names=outputs, dynamo=True, opset_version=20, verbose=False,
+    )  # fmt: skip
+    program.optimize()
+    onnx.save(shrink(program.model_proto), path)
+
+
+@torch.no_grad()
+def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    dim = torch.export.Dim
+    batch, words, tokens = dim("batch", max=64), dim("words", max=LENGTHS[-1]), dim("tokens", max=4096)
+    tall, wide = dim("tall", max=64), dim("wide", max=64)
+    config = painter.flux.config
+    ids = torch.randint(3, 100, (2, LENGTHS[0]))
+    export(
+        Text(painter), {"t5_ids": ids, "clip_ids": ids.clone()},
+        {"t5_ids": {0: batch, 1: words}, "clip_ids": {0: batch}}, ["text", "pooled"], folder / "text.onnx",
+    )  # fmt: skip
+    places = positions(LENGTHS[0], 4, 4)
+    flux_in = {
+        "latents": torch.randn(2, 16, config.in_channels),
+        "text": torch.randn(2, LENGTHS[0], config.joint_attention_dim),
+        "pooled": torch.randn(2, config.pooled_projection_dim),
+        "t": torch.rand(2),
+        "ids": places,
+    }
+    every = dim("every", max=8192)
+    export(
+        painter.flux, flux_in,
+        {"latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch}, "ids": {0: torch.export.Dim.DYNAMIC}},
+        ["velocity"], folder / "flux.onnx",
+    )  # fmt: skip
+    del every
+    decoder = Decoder(vae, state["shift"], state["scale"])
+    export(decoder, {"latents": torch.randn(2, 32, 8, 8)}, {"latents": {0: batch, 2: tall, 3: wide}}, ["pixels"], folder / "decoder.onnx")  # fmt: skip
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+
+
+def save_card(folder: Path, state: dict) -> None:
+    """card.json: what the engine must know about these very weights, with a hash over every shipped file."""
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in GRAPHS}
+    whole = hashlib.sha256("".join(hashes[name] for name in GRAPHS).encode()).hexdigest()
+    card = {
+        "weights": whole[:12], "files": hashes, "created": int(time.time()), "steps_trained": state["step"],
+        "shift": SHIFT, "lengths": list(LENGTHS), "pixels_per_token": 64, "latent_channels": 32, "native": 256,
+    }  # fmt: skip
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    print(json.dumps(card))
+
+
+def main() -> None:
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=here / "runs/first")
+    parser.add_argument("--checkpoint", type=Path, default=here / "checkpoint")
+    parser.add_argument("--graphs", type=Path, default=here.parent / "src/limner/mini")
+    args = parser.parse_args()
+    painter, vae, state, tokenizer = assemble(args.run)
+    save_graphs(painter, vae, state, tokenizer, args.graphs)
+    save_pipeline(painter, vae, tokenizer, args.checkpoint)
+    save_card(args.graphs, state)
+
+
+if __name__ == "__main__":
+    main()
