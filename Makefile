@@ -1,0 +1,74 @@
+# Limner's commands. `make serve` and `make test` set up all they need, from Python 3.11 and make alone.
+
+VENV := .venv
+PARITY := .venv-parity
+BIN := $(VENV)/bin
+# Only what the locks name, at the hashes that they name.
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+LIMNER := -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+# pyright's wrapper asks a registry for its newest version otherwise.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-core test-parity check format bench docs lock clean
+.NOTPARALLEL:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.runtime ## Start the server; options go in ARGS, as in make serve ARGS="--port 8080"
+	@exec $(BIN)/limner serve $(ARGS)
+
+test: test-core test-parity check ## Run every test, then the style, type and layer checks
+
+test-core: $(VENV)/.dev
+	$(BIN)/python -m pytest --ignore=tests/parity $(PYTEST)
+
+# Beside torch and diffusers, in an environment of its own: everything else must pass without them.
+test-parity: $(if $(wildcard tests/parity/test_*.py),$(PARITY)/.made)
+	$(if $(wildcard tests/parity/test_*.py),$(PARITY)/bin/python -m pytest tests/parity $(PYTEST),@echo "tests/parity holds no test yet")
+
+check: $(VENV)/.dev ## Run the style, type and layer checks only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Put the code into the house's layout
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev $(PARITY)/.made ## Measure every figure that the README quotes, beside a peer
+	$(BIN)/python -m bench.run --peer $(PARITY)/bin/python $(ARGS)
+
+docs: $(VENV)/.dev ## Write the generated pages of docs/reference and the README's tables again
+	$(BIN)/python -m tools.reference
+
+lock: ## Choose the newest versions that are a week old and write requirements/*.txt
+	tools/lock
+
+clean: ## Remove what the commands above made; the pictures stay
+	rm -rf $(VENV) $(PARITY) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.made:
+	@echo "Setting up $(VENV): about 100 MB to fetch, once."
+	@python=$$(tools/python) && "$$python" -m venv $(VENV)
+	@touch $@
+
+# Stamps: a second run starts at once, and a changed lock is installed.
+$(VENV)/.runtime: $(VENV)/.made requirements/build.txt requirements/runtime.txt pyproject.toml
+	@$(BIN)/python $(INSTALL) -r requirements/build.txt -r requirements/runtime.txt
+	@$(BIN)/python $(LIMNER)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@$(BIN)/python $(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(PARITY)/.made: requirements/build.txt requirements/parity.txt requirements/torch.txt pyproject.toml
+	@echo "Setting up $(PARITY) with torch and diffusers, once."
+	@python=$$(tools/python) && "$$python" -m venv $(PARITY)
+	@$(PARITY)/bin/python $(INSTALL) -r requirements/build.txt -r requirements/parity.txt
+	@$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	@$(PARITY)/bin/python $(LIMNER)
+	@touch $@
