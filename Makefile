@@ -4,8 +4,8 @@ VENV := .venv
 PARITY := .venv-parity
 BIN := $(VENV)/bin
 # Only what the locks name, at the hashes that they name.
-INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
-LIMNER := -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
+LIMNER := -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .
 # pyright's wrapper asks a registry for its newest version otherwise.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -69,6 +69,6 @@ $(PARITY)/.made: requirements/build.txt requirements/parity.txt requirements/tor
 	@echo "Setting up $(PARITY) with torch and diffusers, once."
 	@python=$$(tools/python) && "$$python" -m venv $(PARITY)
 	@$(PARITY)/bin/python $(INSTALL) -r requirements/build.txt -r requirements/parity.txt
-	@$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	@$(PARITY)/bin/python -m pip install -qq --disable-pip-version-check -r requirements/torch.txt
 	@$(PARITY)/bin/python $(LIMNER)
 	@touch $@
