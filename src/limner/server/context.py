@@ -1,0 +1,64 @@
+"""What every route needs, found again from a request."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from limner.errors import LimnerError, NotReadyError
+from limner.settings import Settings
+from limner.store import ImageStore
+from limner.studio import Studio
+
+
+@dataclass
+class Life:
+    """Whether the server takes work, and how much it has. The only state that changes after the start."""
+
+    # No new work: the server is stopping.
+    draining: bool = False
+    # Requests that are being worked on.
+    in_flight: int = 0
+    # Set when the time that running requests get is over.
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    # Why the studio could not be opened, for the process's last words.
+    failure: LimnerError | None = None
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count a request in and out.
+
+        Raises:
+            NotReadyError: the server is stopping.
+        """
+        if self.draining:
+            raise NotReadyError(
+                "The server is stopping and takes no new work; try again in a moment.", code="draining", retry_after=2
+            )
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The parts that `create_app` was given, and the server's life."""
+
+    studio: Studio
+    store: ImageStore
+    settings: Settings
+    # The key that clients must send, read once; None when none is needed.
+    key: str | None
+    life: Life
+
+
+def _context(request: Request) -> Context:
+    return cast(Context, request.app.state.limner)
+
+
+Here = Annotated[Context, Depends(_context)]

@@ -1,0 +1,69 @@
+"""GET /v1/models: every name that a request may use, each with the card of the model that answers to it."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from limner.errors import ModelNotFoundError
+from limner.server import schema
+from limner.server.auth import with_key
+from limner.server.context import Here
+from limner.types import ModelCard
+
+router = APIRouter(dependencies=with_key, tags=["models"])
+
+
+@router.get("/v1/models", summary="List the models", responses={200: {"model": schema.Models}, **schema.problems(401)})
+@router.get("/v1/models/", include_in_schema=False)
+@router.get("/models", include_in_schema=False)
+@router.get("/models/", include_in_schema=False)
+async def models(here: Here) -> dict[str, Any]:
+    """Names and aliases; `limner.served_by` is the model behind each."""
+    return {"object": "list", "data": [_entry(name, card) for name, card in here.studio.names().items()]}
+
+
+@router.get(
+    "/v1/models/{name:path}",
+    summary="One model",
+    responses={200: {"model": schema.Model}, **schema.problems(401)},
+)
+@router.get("/models/{name:path}", include_in_schema=False)
+async def model(name: str, here: Here) -> dict[str, Any]:
+    """A name's entry; names may hold slashes."""
+    wanted = name.rstrip("/")
+    if not wanted:
+        raise ModelNotFoundError("The name of a model is missing; /v1/models lists them.", param="model")
+    return _entry(wanted, here.studio.card(wanted))
+
+
+def _entry(name: str, card: ModelCard) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": card.created,
+        "owned_by": card.owned_by,
+        "limner": {
+            "title": card.title,
+            "about": card.about,
+            "licence": card.licence,
+            "served_by": card.id,
+            "abilities": list(card.abilities),
+            "knobs": sorted(card.knobs),
+            "sizes": {"native": str(card.native), "min_side": card.min_side, "max_side": card.max_side},
+            "defaults": {
+                "size": str(card.native),
+                "quality": card.default_quality,
+                "num_inference_steps": card.quality_steps[card.default_quality],
+                "guidance_scale": card.default_guidance,
+                "output_format": "png",
+                "n": 1,
+            },
+            "limits": {
+                "n": card.max_n,
+                "num_inference_steps": card.max_steps,
+                "guidance_scale": card.max_guidance,
+                "quality": dict(card.quality_steps),
+            },
+            "weights": card.weights,
+        },
+    }

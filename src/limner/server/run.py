@@ -1,0 +1,156 @@
+"""The server process: uvicorn with our limits, a clear word when the port is taken, and an end without broken answers."""
+
+import errno
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import ClassVar
+
+import uvicorn
+from fastapi import FastAPI
+
+from limner.errors import LimnerError
+from limner.server.context import Context, Life
+from limner.server.guard import guarded
+from limner.settings import Settings
+
+log = logging.getLogger(__name__)
+# Seconds that uvicorn gets to close connections once all work is done or given up.
+CLOSING = 5
+
+
+class PortTakenError(LimnerError):
+    """The address cannot be listened on."""
+
+    type = "startup_error"
+    default_code = "port_taken"
+    exit_code: ClassVar[int] = 3
+
+
+def run(app: FastAPI, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain: /ready turns to 503, running requests end, and this returns.
+
+    A second signal ends at once. `started` is called with the base URL when requests are taken.
+
+    Raises:
+        PortTakenError: the port or the address is not free; its `exit_code` is 3.
+        LimnerError: the studio could not be opened.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    # Its lines repeat ours, and "Invalid HTTP request received." is the internet's noise.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    here: Context = app.state.limner
+    sockets = _listen(settings)
+    server = _Server(_config(app, settings), here.life, settings.shutdown_grace, started)
+    try:
+        server.run(sockets)
+    except SystemExit:
+        # uvicorn's way to say that the lifespan failed; what it was says more.
+        if here.life.failure is not None:
+            raise here.life.failure from None
+        raise
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=guarded(settings.header_timeout),
+        loop="auto" if sys.platform == "win32" else "uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # X-Forwarded-* change nothing but picture URLs, and only where `trust_proxy` says so.
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=CLOSING,
+    )
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """Sockets bound before anything is loaded, so that a taken port is told at once."""
+    bare = settings.host.removeprefix("[").removesuffix("]")
+    found: list[socket.socket] = []
+    port = settings.port
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            bare or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            if family not in (socket.AF_INET, socket.AF_INET6):
+                continue
+            try:
+                listener = socket.create_server((str(address[0]), port), family=family, backlog=2048)
+            except OSError as error:
+                # "localhost" has an IPv6 address on machines whose IPv6 is off.
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue
+                raise
+            found.append(listener)
+            # With port 0 the second address family takes the port that the first was given.
+            port = listener.getsockname()[1]
+        if not found:
+            raise OSError(errno.EADDRNOTAVAIL, f"no address of this machine is named {settings.host}")
+    except OSError as error:
+        for listener in found:
+            listener.close()
+        raise _refusal(settings, error) from None
+    return found
+
+
+def _refusal(settings: Settings, error: OSError) -> PortTakenError:
+    other = settings.port + 1 if settings.port < 65535 else 8337
+    if error.errno == errno.EADDRINUSE:
+        return PortTakenError(
+            f"Port {settings.port} on {settings.host} is taken by another program; choose another: "
+            f"limner serve --port {other} (or LIMNER_PORT={other}).",
+            param="port",
+        )
+    return PortTakenError(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.", param="host")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which on a signal first lets the application say no to new work and yes to what it has begun."""
+
+    def __init__(self, config: uvicorn.Config, life: Life, grace: float, started: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._life = life
+        self._grace = grace
+        self._tell = started
+        self._deadline = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._tell is not None and sockets:
+            self._tell(_base_url(sockets))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not super(): it refuses connections at once, and raises the signal again at the end.
+        if self._life.draining:
+            self.should_exit = self.force_exit = True
+        elif sig in (signal.SIGINT, signal.SIGTERM):
+            log.info("stopping; %d requests are being worked on", self._life.in_flight)
+            self._deadline = time.monotonic() + self._grace
+            self._life.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._life.draining and not self.should_exit:
+            if self._life.in_flight and time.monotonic() >= self._deadline:
+                # Each ends with a 503 that says so; they are gone at a later tick.
+                self._life.over.set()
+            self.should_exit = not self._life.in_flight
+        return await super().on_tick(counter)
+
+
+def _base_url(sockets: Sequence[socket.socket]) -> str:
+    address = sockets[0].getsockname()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"

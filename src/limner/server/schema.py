@@ -1,0 +1,119 @@
+"""Shapes of the answers, for the OpenAPI description. Nothing is validated with them at run time."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(BaseModel):
+    """Every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+class Picture(BaseModel):
+    """One picture: `url`, `b64_json` or both, as `response_format` asks."""
+
+    url: str | None = None
+    b64_json: str | None = None
+    revised_prompt: str
+    seed: int
+
+
+class TokenDetails(BaseModel):
+    """Input tokens by kind."""
+
+    text_tokens: int
+    image_tokens: int
+
+
+class Usage(BaseModel):
+    """One token for four bytes of prompt, one for 16x16 pixels of picture."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: TokenDetails
+
+
+class Images(BaseModel):
+    """Pictures that were made, and by which model."""
+
+    created: int
+    model: str
+    data: list[Picture]
+    background: Literal["opaque"]
+    output_format: Literal["png", "jpeg", "webp"]
+    quality: str
+    size: str
+    usage: Usage
+
+
+class Card(BaseModel):
+    """What a model accepts and where it comes from."""
+
+    title: str
+    about: str
+    licence: str
+    served_by: str
+    abilities: list[str]
+    knobs: list[str]
+    sizes: dict[str, Any]
+    defaults: dict[str, Any]
+    limits: dict[str, Any]
+    weights: str
+
+
+class Model(BaseModel):
+    """A name that requests may use."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    limner: Card
+
+
+class Models(BaseModel):
+    """All names that requests may use."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Queue(BaseModel):
+    """Who waits."""
+
+    waiting: int
+    max: int
+
+
+class Ready(BaseModel):
+    """The server takes work."""
+
+    status: Literal["ready"]
+    model: str
+    queue: Queue
+
+
+PROBLEM: dict[str, Any] = {"model": Error, "description": "The error object"}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Rows for a route's `responses`: what any route may answer, and `statuses` besides."""
+    return dict.fromkeys(sorted({400, 403, 404, 405, 408, 413, 431, 500, 503, *statuses}), PROBLEM)

@@ -1,0 +1,388 @@
+"""OpenAI's images JSON, in and out.
+
+`FIELDS` says once what a body may hold; reading, the `x-limner-ignored` header and the OpenAPI description follow it.
+Here are errors of shape only (types, names, syntax); `ModelCard.request` finds errors of meaning.
+"""
+
+import binascii
+import json
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from limner.errors import InvalidRequestError
+from limner.types import OUTPUT_FORMATS, Image, ImageRequest, Size, nearest
+
+MIMES = {mime: name for name, mime in OUTPUT_FORMATS.items()}
+NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
+# Whole numbers beyond this are refused here, because no field takes them and printing them can be slow.
+HUGE = 2**63
+# A picture counts one token for each patch of so many pixels square, a prompt one for each four bytes of UTF-8.
+TOKEN_PATCH = 16
+TOKEN_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of the request."""
+
+    name: str
+    # JSON Schema type: string, integer, number or boolean.
+    kind: str
+    # For people.
+    about: str
+    # Names that other servers and their clients use for it.
+    aliases: tuple[str, ...] = ()
+    # Further JSON Schema.
+    schema: Mapping[str, Any] | None = None
+    # Passed to the model card; the others are dealt with here.
+    wish: bool = False
+    # Accepted, without effect: named in x-limner-ignored.
+    ignored: bool = False
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(name="prompt", kind="string", about="What to draw.", schema={"minLength": 1, "maxLength": 32_000}),
+    Field(name="model", kind="string", about="A name of /v1/models; the default model when absent."),
+    Field(
+        name="n",
+        kind="integer",
+        about="How many pictures; 0 is 1.",
+        aliases=("batch_size", "num_images_per_prompt", "num_images"),
+        schema={"minimum": 0, "maximum": 10},
+        wish=True,
+    ),
+    Field(
+        name="size",
+        kind="string",
+        about='WIDTHxHEIGHT in pixels, or "auto".',
+        aliases=("image_size",),
+        schema={"examples": ["512x512"]},
+        wish=True,
+    ),
+    Field(name="width", kind="integer", about="With height, another way to say size.", schema={"minimum": 1}),
+    Field(name="height", kind="integer", about="With width, another way to say size.", schema={"minimum": 1}),
+    Field(
+        name="response_format",
+        kind="string",
+        about="url, b64_json, or base64, which is the same. null is url; absent gives b64_json for gpt-image names, "
+        "url for dall-e names, and both for others.",
+        schema={"enum": ["url", "b64_json", "base64"]},
+    ),
+    Field(
+        name="output_format",
+        kind="string",
+        about="File format of the pictures.",
+        schema={"enum": ["png", "jpeg", "jpg", "webp"]},
+        wish=True,
+    ),
+    Field(
+        name="output_compression",
+        kind="integer",
+        about="Quality of jpeg and webp, 100 is best.",
+        schema={"minimum": 0, "maximum": 100},
+        wish=True,
+    ),
+    Field(
+        name="quality",
+        kind="string",
+        about="auto, low, medium, high, standard or hd: how many steps, when num_inference_steps is absent.",
+        wish=True,
+    ),
+    Field(name="user", kind="string", about="Your name for your user; not stored."),
+    Field(
+        name="seed",
+        kind="integer",
+        about="The same seed gives the same picture; -1 is any.",
+        aliases=("rng_seed",),
+        schema={"minimum": -1, "maximum": 2**32 - 1},
+        wish=True,
+    ),
+    Field(
+        name="num_inference_steps",
+        kind="integer",
+        about="Denoising steps.",
+        aliases=("steps", "step", "sampling_steps", "sample_steps"),
+        schema={"minimum": 1},
+        wish=True,
+    ),
+    Field(
+        name="guidance_scale",
+        kind="number",
+        about="How strongly the prompt pulls; 1 is plain.",
+        aliases=("cfg_scale", "guidance", "cfg", "true_cfg_scale"),
+        schema={"minimum": 0},
+        wish=True,
+    ),
+    Field(
+        name="negative_prompt",
+        kind="string",
+        about="What to keep away from.",
+        schema={"maxLength": 32_000},
+        wish=True,
+    ),
+    Field(
+        name="background",
+        kind="string",
+        about="auto or opaque; transparent is not there yet.",
+        schema={"enum": ["auto", "opaque"]},
+    ),
+    Field(name="stream", kind="boolean", about="Only false: streaming is not there yet.", schema={"enum": [False]}),
+    Field(name="style", kind="string", about="Without effect.", ignored=True),
+    Field(name="moderation", kind="string", about="Without effect.", ignored=True),
+    Field(name="partial_images", kind="integer", about="Without effect.", ignored=True),
+)
+_BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A body, read: what it asks for, in our names."""
+
+    # The name that was asked for; None for the default model.
+    model: str | None
+    prompt: str
+    # Arguments of `ModelCard.request`.
+    wishes: Mapping[str, Any]
+    # Whether each picture comes as a URL, as base64, or as both.
+    url: bool
+    b64: bool
+    # Keys of the body that had no effect.
+    ignored: tuple[str, ...]
+
+
+def read(body: bytes, content_type: str, *, strict: bool = False) -> Wish:
+    """Read the JSON body of a generation request.
+
+    `strict` refuses unknown keys instead of naming them in `ignored`.
+
+    Raises:
+        InvalidRequestError: not JSON, not an object, a wrong type; `param` names the field.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise InvalidRequestError(
+            "The body must be JSON, sent with the header Content-Type: application/json.", code="unsupported_media_type"
+        )
+    document = _object(body)
+    unknown = [key for key in document if key not in _BY_NAME]
+    if unknown and strict:
+        raise _unknown(unknown[0])
+    found = _typed(document)
+    if "prompt" not in found:
+        raise InvalidRequestError(
+            "prompt is missing: say what to draw.", param="prompt", code="missing_required_parameter"
+        )
+    _merge_size(found)
+    ignored = [*unknown, *(field.name for field in FIELDS if field.ignored and field.name in found)]
+    _refuse_missing_abilities(found)
+    wishes = {field.name: found[field.name] for field in FIELDS if field.wish and field.name in found}
+    wishes["n"] = wishes.get("n") or 1
+    if wishes.get("output_format") == "jpg":
+        wishes["output_format"] = "jpeg"
+    if "output_compression" in wishes and wishes.get("output_format", "png") == "png":
+        ignored.append("output_compression")
+    model = found.get("model") or None
+    url, b64 = _answer_kinds(document, found.get("response_format"), model)
+    return Wish(model=model, prompt=found["prompt"], wishes=wishes, url=url, b64=b64, ignored=tuple(ignored))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_once)
+    # ValueError: not UTF-8, not JSON, or a whole number of more than 4,300 digits.
+    except (ValueError, RecursionError) as error:
+        where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise InvalidRequestError(f"The body is not valid JSON{where}.", code="invalid_json") from None
+    if not isinstance(document, dict):
+        raise InvalidRequestError('The body must be a JSON object, such as {"prompt": "a cat"}.', code="invalid_json")
+    return document  # pyright: ignore[reportUnknownVariableType]
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)[:80]
+        raise InvalidRequestError(f"The key {twice!r} occurs twice.", param=twice, code="invalid_json")
+    return found
+
+
+def _typed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Every known key that is not null, under its own name, converted."""
+    found: dict[str, Any] = {}
+    said_by: dict[str, str] = {}
+    for key, value in document.items():
+        field = _BY_NAME.get(key)
+        if field is None or value is None:
+            continue
+        converted = _CONVERT[field.kind](key, value)
+        if found.setdefault(field.name, converted) != converted:
+            raise InvalidRequestError(f"{said_by[field.name]} and {key} mean the same and differ; send one.", param=key)
+        said_by.setdefault(field.name, key)
+    return found
+
+
+def _merge_size(found: dict[str, Any]) -> None:
+    sides = {name: found[name] for name in ("width", "height") if name in found}
+    if not sides:
+        return
+    if len(sides) == 1:
+        there, missing = ("width", "height") if "width" in sides else ("height", "width")
+        raise InvalidRequestError(
+            f"{there} needs {missing} beside it.", param=missing, code="missing_required_parameter"
+        )
+    size = str(Size(width=sides["width"], height=sides["height"]))
+    if found.setdefault("size", size) not in (size, "auto", ""):
+        raise InvalidRequestError("size differs from width and height; send one of them.", param="size")
+    found["size"] = size
+
+
+def _refuse_missing_abilities(found: Mapping[str, Any]) -> None:
+    if found.get("stream"):
+        raise InvalidRequestError("stream is not there yet: leave it out.", param="stream")
+    background = found.get("background", "auto")
+    if background == "transparent":
+        raise InvalidRequestError(
+            "A transparent background is not there yet; background may be auto or opaque.", param="background"
+        )
+    if background not in ("auto", "opaque"):
+        raise InvalidRequestError(f"background must be auto or opaque; got {background[:40]!r}.", param="background")
+
+
+def _answer_kinds(document: Mapping[str, Any], wanted: str | None, model: str | None) -> tuple[bool, bool]:
+    """(url, b64_json). Clients differ in what they need when they do not say, and go by the model's name."""
+    if wanted is not None:
+        if wanted not in ("url", "b64_json", "base64"):
+            raise InvalidRequestError(
+                f"response_format must be url, b64_json or base64; got {wanted[:40]!r}.", param="response_format"
+            )
+        return wanted == "url", wanted != "url"
+    if "response_format" in document:
+        return True, False
+    if (model or "").startswith(("gpt-image", "chatgpt-image")):
+        return False, True
+    return True, not (model or "").startswith("dall-e")
+
+
+def _unknown(key: str) -> InvalidRequestError:
+    close = nearest(key, list(_BY_NAME), count=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return InvalidRequestError(f"Unknown parameter: {key[:80]!r}.{hint}", param=key[:80], code="unknown_parameter")
+
+
+def _wrong_type(key: str, wanted: str, value: object) -> InvalidRequestError:
+    kinds = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array"}
+    got = kinds.get(type(value), "an object")
+    return InvalidRequestError(
+        f"Invalid type for {key!r}: expected {wanted}, but got {got} instead.", param=key, code="invalid_type"
+    )
+
+
+def _string(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(key, "a string", value)
+    # Valid JSON and no valid text: it would break every later writer.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidRequestError(f"{key} must be valid Unicode; it holds a lone surrogate.", param=key)
+    return value
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(key, "a number", value)
+    if not math.isfinite(value) or abs(value) >= HUGE:
+        raise _huge(key, value > 0, "decimal")
+    return float(value)
+
+
+def _integer(key: str, value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,20}", value.strip(), re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(key, "an integer", value)
+    if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+        raise _wrong_type(key, "an integer", value)
+    if not -HUGE < value < HUGE:
+        raise _huge(key, value > 0, "integer")
+    return int(value)
+
+
+def _boolean(key: str, value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise _wrong_type(key, "a boolean", value)
+    return value
+
+
+def _huge(key: str, above: bool, kind: str) -> InvalidRequestError:
+    told = "above_max_value" if above else "below_min_value"
+    return InvalidRequestError(f"{key} is far out of range.", param=key, code=f"{kind}_{told}")
+
+
+_CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean}
+
+
+def request_schema() -> dict[str, Any]:
+    """JSON Schema of the body, from `FIELDS`. Aliases are named in the descriptions."""
+    properties: dict[str, Any] = {}
+    for field in FIELDS:
+        also = f" Also: {', '.join(field.aliases)}." if field.aliases else ""
+        schema = {"type": field.kind, "description": field.about + also} | dict(field.schema or {})
+        if field.name != "prompt":
+            schema["type"] = [field.kind, "null"]
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
+        properties[field.name] = schema
+    return {
+        "type": "object",
+        "title": "ImageGenerationRequest",
+        "required": ["prompt"],
+        "properties": properties,
+        "examples": [{"model": "flux", "prompt": "a cat", "size": "256x256"}],
+    }
+
+
+def usage(request: ImageRequest) -> dict[str, Any]:
+    """Token counts in the manner of the images API: TOKEN_BYTES and TOKEN_PATCH say how they are counted."""
+    text = math.ceil(len(request.prompt.encode()) / TOKEN_BYTES)
+    patches = math.ceil(request.width / TOKEN_PATCH) * math.ceil(request.height / TOKEN_PATCH)
+    return {
+        "input_tokens": text,
+        "output_tokens": request.n * patches,
+        "total_tokens": text + request.n * patches,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+    }
+
+
+def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | None, *, b64: bool) -> bytes:
+    """The answer's body. Picture bytes are joined into it as base64 and never go through a JSON encoder."""
+    parts: list[bytes] = []
+    for index, image in enumerate(images):
+        said: dict[str, Any] = {"url": urls[index]} if urls else {}
+        said |= {"revised_prompt": request.prompt, "seed": image.seed}
+        parts.append(b"," if index else b"")
+        if b64:
+            rest = json.dumps(said).encode()[1:]
+            parts += [b'{"b64_json":"', binascii.b2a_base64(image.data, newline=False), b'",', rest]
+        else:
+            parts.append(json.dumps(said).encode())
+    head = {
+        "created": int(time.time()),
+        "model": request.model,
+        "background": "opaque",
+        "output_format": MIMES.get(images[0].mime, request.output_format) if images else request.output_format,
+        "quality": request.quality,
+        "size": str(Size(width=request.width, height=request.height)),
+        "usage": usage(request),
+    }
+    return b"".join((json.dumps(head).encode()[:-1], b',"data":[', *parts, b"]}"))

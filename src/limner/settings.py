@@ -1,0 +1,248 @@
+"""Every setting of the server, in one table.
+
+A flag beats the environment (`LIMNER_PORT`), which beats `config.toml`, which beats the default. A name that is not
+known is an error that shows the nearest known one, wherever it stands: a setting that does nothing is a trap.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from limner.errors import InvalidRequestError
+from limner.types import nearest
+
+PREFIX = "LIMNER_"
+# Variables of this prefix that are not settings of the server: where the file is, and where the client connects to.
+OTHER_VARIABLES = ("LIMNER_CONFIG", "LIMNER_BASE_URL")
+
+
+class Row(NamedTuple):
+    """One setting, for the reference page and `--help`."""
+
+    name: str
+    variable: str
+    default: str
+    help: str
+
+
+class Settings(BaseSettings):
+    """What the server runs with. Make it by `Settings.load`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a key.")
+    port: int = Field(1337, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    pictures: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("limner", appauthor=False)) / "pictures",
+        description="Folder that pictures behind a URL are kept in.",
+    )
+    picture_ttl: float = Field(86_400, ge=3600, description="Seconds after which a kept picture is deleted, from 3600.")
+    max_queue: int = Field(32, ge=0, description="Requests that may wait; one more is answered 429.")
+    api_key: SecretStr | None = Field(None, description="Key that clients must send. Blank is none.")
+    api_key_file: Path | None = Field(None, description="File that holds the key, instead of api_key.")
+    public_base_url: str | None = Field(
+        None, description="What picture URLs begin with, such as https://img.example.org; else the request's Host."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further Host names to answer to, comma-separated."
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Web origins whose pages may call this server (CORS), comma-separated."
+    )
+    trust_proxy: bool = Field(
+        False, description="Make picture URLs from X-Forwarded-Proto and X-Forwarded-Host; only behind your own proxy."
+    )
+    insecure_public_bind: bool = Field(False, description="Listen beyond loopback without a key, for whoever comes.")
+    strict: bool = Field(False, description="Refuse unknown request fields instead of naming them in a header.")
+    metadata: Literal["full", "provenance", "none"] = Field(
+        "full", description="What is written into pictures: the recipe, the recipe without prompts, or nothing."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads of the engine; all cores when not set.")
+    max_body: int = Field(1_000_000, ge=1000, description="Bytes that a request body may have.")
+    header_timeout: float = Field(10, gt=0, description="Seconds until a request's headers must be complete.")
+    body_timeout: float = Field(30, gt=0, description="Seconds that a request body may stall; four times that in all.")
+    keep_alive: int = Field(15, ge=1, description="Seconds that an idle connection is kept open after an answer.")
+    shutdown_grace: float = Field(60, ge=0, description="Seconds that running requests get to end when stopping.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Settings from flags, the environment and the file. A flag that is None was not given.
+
+        Raises:
+            InvalidRequestError: a name is unknown or a value is wrong; `param` is the setting.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+        _only_known(given, "the flag")
+        _check_variables(os.environ)
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise _teaching(error) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _File(settings_cls)
+
+    @classmethod
+    def describe(cls) -> list[Row]:
+        """Name, environment variable, default and help of every setting, in order."""
+        return [
+            Row(name, PREFIX + name.upper(), _default_text(name), field.description or "")
+            for name, field in cls.model_fields.items()
+        ]
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"{origin!r} is not an origin; one looks like https://app.example.org")
+        return tuple(origin.lower() for origin in value)
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _base_is_url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
+            raise ValueError("must be an http or https URL, such as https://img.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _public_needs_key(self) -> Self:
+        if self.key() is None and not self.insecure_public_bind and not is_loopback(self.host):
+            raise InvalidRequestError(
+                f"Listening on {self.host} lets everyone on the network in, so it needs a key. Set LIMNER_API_KEY or "
+                "LIMNER_API_KEY_FILE and give the key to your clients; or keep the default host 127.0.0.1; or, where "
+                "everyone may use this server, say --insecure-public-bind.",
+                param="host",
+            )
+        return self
+
+    def key(self) -> str | None:
+        """The key that clients must send, or None when none is needed.
+
+        Raises:
+            InvalidRequestError: the file cannot be read or is empty, two keys are set, or no header can carry the key.
+        """
+        plain = self.api_key.get_secret_value().strip() if self.api_key else ""
+        if self.api_key_file is None:
+            return _sendable(plain, "api_key") if plain else None
+        if plain:
+            raise InvalidRequestError("Set api_key or api_key_file, not both.", param="api_key_file")
+        try:
+            kept = self.api_key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequestError(
+                f"api_key_file {self.api_key_file} cannot be read: {error}.", param="api_key_file"
+            ) from None
+        if not kept:
+            raise InvalidRequestError(f"api_key_file {self.api_key_file} is empty.", param="api_key_file")
+        return _sendable(kept, "api_key_file")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`. A name other than localhost counts as no."""
+    bare = host.strip().removeprefix("[").removesuffix("]")
+    if bare.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def config_path() -> Path:
+    """Where `config.toml` is looked for: LIMNER_CONFIG, else the user's folder for settings."""
+    named = os.environ.get("LIMNER_CONFIG")
+    return Path(named) if named else Path(platformdirs.user_config_dir("limner", appauthor=False)) / "config.toml"
+
+
+class _File(PydanticBaseSettingsSource):
+    """`config.toml`, its names checked."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        path = config_path()
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if os.environ.get("LIMNER_CONFIG"):
+                raise InvalidRequestError(f"LIMNER_CONFIG names {path}, which is not there.", param="config") from None
+            return {}
+        except (OSError, ValueError) as error:
+            raise InvalidRequestError(f"{path} cannot be read as TOML: {error}.", param="config") from None
+        _only_known(found, f"{path}:")
+        return found
+
+
+def _only_known(names: Mapping[str, Any], where: str) -> None:
+    for name in names:
+        if name not in Settings.model_fields:
+            raise _unknown(f"{where} {name!r} is not a setting", name, list(Settings.model_fields))
+
+
+def _check_variables(environment: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in (*known, *OTHER_VARIABLES):
+            raise _unknown(f"the environment variable {name} is not a setting", name.upper(), known)
+
+
+def _unknown(message: str, name: str, known: list[str]) -> InvalidRequestError:
+    close = nearest(name, known, count=1)
+    hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(known)}."
+    return InvalidRequestError(f"{message[0].upper()}{message[1:]}; {hint}", param=name, code="unknown_parameter")
+
+
+def _teaching(error: ValidationError) -> InvalidRequestError:
+    # `include_input` off: a wrong value may be a secret that landed in the wrong place.
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    told = first["msg"].removeprefix("Value error, ")
+    return InvalidRequestError(f"The setting {name} is wrong: {told[0].lower()}{told[1:]}.", param=name)
+
+
+def _sendable(key: str, param: str) -> str:
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise InvalidRequestError(
+            f"{param} must be printable ASCII without spaces: no HTTP header can carry another key.", param=param
+        )
+    return key
+
+
+def _default_text(name: str) -> str:
+    if name == "pictures":
+        return "limner/pictures in the user's data folder"
+    default = Settings.model_fields[name].default
+    if default is None or default == ():
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
