@@ -1,0 +1,199 @@
+"""What every Engine promises, asked of each one that there is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from tests.fakes import GradientEngine
+
+from limner.engine import Engine
+from limner.errors import EngineError
+from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, Event, Image, ImageRequest, Progress
+
+NO_WEIGHTS = pytest.mark.skipif(
+    not (files("limner") / "mini" / "card.json").is_file(), reason="src/limner/mini holds no weights yet"
+)
+
+
+def mini() -> Engine:
+    from limner.engines.mini import MiniEngine
+
+    return MiniEngine(threads=1)
+
+
+# A new engine is one more row here and one more parameter of the fixture.
+MAKERS: dict[str, Callable[[], Engine]] = {"gradient": GradientEngine, "mini": mini}
+# The prompt on which an engine fails, where there is one.
+FAILS_ON: dict[type, str] = {GradientEngine: "explode"}
+
+
+@pytest.fixture(params=["gradient", pytest.param("mini", marks=NO_WEIGHTS)])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    async with MAKERS[request.param]() as opened:
+        yield opened
+
+
+@pytest.fixture
+def steps_begun(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many denoising steps the engine has begun, seen from inside it."""
+    if isinstance(engine, GradientEngine):
+        return lambda: engine.stepped
+    begun = []
+    inner: Any = engine
+    sample = inner.sample
+
+    def counted(*args: Any) -> Iterator[Any]:
+        stepping = sample(*args)
+        while True:
+            begun.append(1)
+            try:
+                yield next(stepping)
+            except StopIteration:
+                return
+
+    monkeypatch.setattr(engine, "sample", counted)
+    return lambda: len(begun)
+
+
+def wish(engine: Engine, prompt: str = "a cat", **wishes: Any) -> ImageRequest:
+    card = engine.cards()[0]
+    return card.request(prompt, **{"num_inference_steps": 2, "size": "64x64", "seed": 7} | wishes)
+
+
+async def drawn(engine: Engine, request: ImageRequest) -> list[Event]:
+    return [event async for event in engine.generate(request)]
+
+
+async def pictures(engine: Engine, request: ImageRequest) -> list[Image]:
+    return [event for event in await drawn(engine, request) if isinstance(event, Image)]
+
+
+def test_it_is_an_engine(engine: Engine) -> None:
+    assert isinstance(engine, Engine)
+
+
+@pytest.mark.parametrize("name", ["gradient", pytest.param("mini", marks=NO_WEIGHTS)])
+def test_cards_need_no_loading_and_keep_their_own_rules(name: str) -> None:
+    cards = MAKERS[name]().cards()
+    assert len({card.id for card in cards}) == len(cards) > 0
+    for card in cards:
+        request = card.request("a cat")
+        assert (request.width, request.height) == (card.native.width, card.native.height)
+        assert card.min_side <= min(request.width, request.height)
+        assert max(request.width, request.height) <= card.max_side
+        assert request.num_inference_steps == card.quality_steps[card.default_quality] <= card.max_steps
+        assert request.guidance_scale == card.default_guidance
+        for quality in card.quality_steps:
+            assert card.request("a cat", quality=quality).quality == quality
+        assert card.about
+        assert card.licence
+
+
+async def test_progress_after_each_step_then_the_picture(engine: Engine) -> None:
+    events = await drawn(engine, wish(engine, num_inference_steps=3))
+    assert [(e.step, e.total) for e in events if isinstance(e, Progress)] == [(1, 3), (2, 3), (3, 3)]
+    assert isinstance(events[-1], Image)
+    assert len(events) == 4
+
+
+async def test_n_pictures_in_order_each_with_its_seed(engine: Engine) -> None:
+    request = wish(engine, n=3)
+    events = await drawn(engine, request)
+    made = [event for event in events if isinstance(event, Image)]
+    assert [(image.index, image.seed) for image in made] == [(0, 7), (1, 8), (2, 9)]
+    steps = [event.step for event in events if isinstance(event, Progress)]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert {event.total for event in events if isinstance(event, Progress)} == {6}
+    assert len({image.data for image in made}) == 3
+
+
+async def test_a_pictures_own_seed_makes_it_again_alone(engine: Engine) -> None:
+    """Past the last seed too, where it wraps round."""
+    several = await pictures(engine, wish(engine, n=2, seed=MAX_SEED))
+    assert [image.seed for image in several] == [MAX_SEED, 0]
+    for image in several:
+        (alone,) = await pictures(engine, wish(engine, seed=image.seed))
+        assert alone.data == image.data
+
+
+@pytest.mark.parametrize("size", ["64x64", "100x75", "75x100", "256x256", "320x64", "257x131"])
+async def test_the_size_is_the_size_that_was_asked_for(engine: Engine, size: str) -> None:
+    request = wish(engine, size=size)
+    (image,) = await pictures(engine, request)
+    assert f"{image.width}x{image.height}" == size
+    assert image.mime in (RAW_RGB, *OUTPUT_FORMATS.values())
+    if image.mime == RAW_RGB:
+        assert len(image.data) == 3 * request.width * request.height
+
+
+async def test_seed_prompt_and_steps_each_change_the_picture(engine: Engine) -> None:
+    wishes = [wish(engine), wish(engine, seed=8), wish(engine, "a dog"), wish(engine)]
+    first, seeded, prompted, again = [(await pictures(engine, each))[0].data for each in wishes]
+    assert first == again
+    assert len({first, seeded, prompted}) == 3
+
+
+async def test_the_same_request_gives_the_same_bytes_whatever_runs_beside_it(engine: Engine) -> None:
+    alone = await pictures(engine, wish(engine))
+    others = [wish(engine, "a red house", seed=1, n=2), wish(engine, size="128x64"), wish(engine)]
+    beside = await asyncio.gather(*(pictures(engine, each) for each in [wish(engine), *others]))
+    assert beside[0] == beside[-1] == alone
+
+
+async def test_another_opening_of_it_gives_the_same_bytes(engine: Engine) -> None:
+    alone = await pictures(engine, wish(engine))
+    async with type(engine)() as second:
+        assert await pictures(second, wish(second)) == alone
+
+
+async def test_closing_the_iterator_stops_within_one_step(engine: Engine, steps_begun: Callable[[], int]) -> None:
+    events = engine.generate(wish(engine, num_inference_steps=50))
+    assert isinstance(await anext(events), Progress)
+    assert isinstance(await anext(events), Progress)
+    await events.aclose()
+    stopped_at = steps_begun()
+    assert stopped_at <= 3
+    # Whatever the engine does next, it is not the rest of that request.
+    await pictures(engine, wish(engine, num_inference_steps=1))
+    assert steps_begun() <= stopped_at + 2
+
+
+async def test_cancelling_the_reader_stops_within_one_step(engine: Engine, steps_begun: Callable[[], int]) -> None:
+    two_steps_in = asyncio.Event()
+
+    async def read() -> None:
+        async for event in engine.generate(wish(engine, num_inference_steps=50)):
+            if isinstance(event, Progress) and event.step == 2:
+                two_steps_in.set()
+
+    reader = asyncio.create_task(read())
+    await two_steps_in.wait()
+    at_cancel = steps_begun()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    # The step that ran when the word came may end, and none begins after it.
+    assert steps_begun() <= at_cancel + 2 < 50
+
+
+async def test_closing_before_the_first_event_does_nothing(engine: Engine, steps_begun: Callable[[], int]) -> None:
+    await engine.generate(wish(engine)).aclose()
+    assert steps_begun() == 0
+
+
+async def test_it_serves_on_after_one_was_closed(engine: Engine) -> None:
+    alone = await pictures(engine, wish(engine))
+    events = engine.generate(wish(engine, seed=9, num_inference_steps=20))
+    await anext(events)
+    await events.aclose()
+    assert await pictures(engine, wish(engine)) == alone
+
+
+async def test_a_failure_is_an_engine_error_and_the_next_request_is_served(engine: Engine) -> None:
+    if type(engine) not in FAILS_ON:
+        pytest.skip(f"{type(engine).__name__} cannot be made to fail on a prompt")
+    with pytest.raises(EngineError):
+        await drawn(engine, wish(engine, FAILS_ON[type(engine)]))
+    assert len(await pictures(engine, wish(engine))) == 1
