@@ -39,7 +39,7 @@ class Client(Plans["httpx2.Client"]):
         return self._run(self._models())
 
     def answers(self) -> bool:
-        """Whether a server is there and healthy; within two seconds."""
+        """Whether a Limner server is there and takes work; within two seconds, whatever goes wrong."""
         return self._run(self._answers())
 
     def close(self) -> None:

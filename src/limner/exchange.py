@@ -107,6 +107,11 @@ class Plans(Generic[_Http]):
     def _open(self, options: dict[str, Any]) -> _Http:
         raise NotImplementedError
 
+    @property
+    def shown_url(self) -> str:
+        """The base URL without a password in it, for messages."""
+        return _shown(self.base_url)
+
     def _options(self) -> dict[str, Any]:
         """The arguments of both HTTP clients."""
         import httpx2
@@ -135,11 +140,11 @@ class Plans(Generic[_Http]):
         return list(answer["data"])
 
     def _answers(self) -> Plan[bool]:
-        request = self._http.build_request("GET", f"{self.base_url.removesuffix('/v1')}/health", timeout=2.0)
+        request = self._http.build_request("GET", self.base_url.removesuffix("/v1") + "/ready", timeout=2.0)
         answer = yield request
         if answer is None or isinstance(answer, LimnerError) or answer.status_code != 200:
             return False
-        return "status" in _decoded(answer)
+        return "model" in _decoded(answer)
 
     def _ask(self, method: str, path: str, body: object = None) -> Plan[Any]:
         """Send, wait and send again where the server says so, and read the answer."""
@@ -152,7 +157,7 @@ class Plans(Generic[_Http]):
             if isinstance(answer, LimnerError):
                 raise answer
             if answer.is_success:
-                return _json(answer, self.base_url)
+                return _json(answer, self.shown_url)
             error = _error(answer)
             wait = error.retry_after if error.retry_after is not None else 0.5 * 2**retry
             again = answer.status_code in (429, 503) and answer.headers.get("x-should-retry") != "false"
@@ -164,7 +169,7 @@ class Plans(Generic[_Http]):
     def _lost(self, error: "httpx2.RequestError") -> ConnectionFailedError:
         import httpx2
 
-        shown = _shown(self.base_url)
+        shown = self.shown_url
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol):
             return ConnectionFailedError(f"Nothing answers at {shown}; start a server with `limner serve`.")
         if isinstance(error, httpx2.TimeoutException):
@@ -214,10 +219,10 @@ def _decoded(answer: "httpx2.Response") -> Mapping[str, Any]:
     return cast(Mapping[str, Any], body) if isinstance(body, dict) else {}
 
 
-def _json(answer: "httpx2.Response", base_url: str) -> Mapping[str, Any]:
+def _json(answer: "httpx2.Response", shown_url: str) -> Mapping[str, Any]:
     body = _decoded(answer)
     if not isinstance(body.get("data"), list) or not body["data"]:
-        raise ServerError(f"What answers at {_shown(base_url)} does not speak the images API; check the base URL.")
+        raise ServerError(f"What answers at {shown_url} does not speak the images API; check the base URL.")
     return body
 
 
