@@ -1,0 +1,38 @@
+"""The limit of the start: the least program that draws a picture with our graphs and saves it.
+
+python -m bench.bare_start OUT.png
+"""
+
+import json
+import sys
+from importlib.resources import files
+
+import numpy as np
+import onnxruntime as ort
+import PIL.Image
+
+folder = files("limner") / "mini"
+facts = json.loads((folder / "card.json").read_text())
+options = ort.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+options.log_severity_level = 3
+text, flux, decoder = (
+    ort.InferenceSession((folder / name).read_bytes(), options, providers=["CPUExecutionProvider"])
+    for name in ("text.onnx", "flux.onnx", "decoder.onnx")
+)
+side, channels = facts["native"] // facts["pixels_per_token"], facts["latent_channels"]
+short, long = facts["lengths"]
+words, pooled = text.run(None, {"t5_ids": np.zeros((2, short), np.int64), "clip_ids": np.zeros((2, long), np.int64)})
+for _ in range(16):
+    flux.run(
+        None,
+        {
+            "latents": np.zeros((2, side * side, 4 * channels), np.float32),
+            "t": np.ones(2, np.float32),
+            "text": words,
+            "pooled": pooled,
+            "ids": np.zeros((short + side * side, 3), np.float32),
+        },
+    )
+(pixels,) = decoder.run(None, {"latents": np.zeros((1, channels, 2 * side, 2 * side), np.float32)})
+PIL.Image.fromarray(pixels[0]).save(sys.argv[1], compress_level=1)

@@ -1,0 +1,67 @@
+"""diffusers, eager and in single precision, on the checkpoint that our graphs were exported from.
+
+    python -m bench.peer                 draws for `Drawer`
+    python -m bench.peer --once OUT.png  loads, draws one picture, saves it, ends
+
+A wish's `native` is the side at which to denoise; the picture is then resampled to `size`. Runs in .venv-parity.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.subjects import PROMPT, serve_lines
+
+CHECKPOINT = Path(__file__).parents[1] / "training" / "checkpoint"
+
+
+def load() -> Any:
+    import torch
+    from diffusers import FluxPipeline
+
+    pipeline = FluxPipeline.from_pretrained(CHECKPOINT, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def draw(pipeline: Any, wish: dict[str, Any]) -> Any:
+    import numpy as np
+    import PIL.Image
+    import torch
+
+    side = wish["native"] // (2 * pipeline.vae_scale_factor)
+    shape = (1, side * side, pipeline.transformer.config.in_channels)
+    # Our engine's noise, so that both draw the same picture.
+    noise = np.random.RandomState(wish["seed"]).standard_normal(shape).astype(np.float32)
+    picture = pipeline(
+        wish["prompt"],
+        negative_prompt="",
+        true_cfg_scale=wish["guidance"],
+        num_inference_steps=wish["steps"],
+        width=wish["native"],
+        height=wish["native"],
+        max_sequence_length=16,
+        latents=torch.from_numpy(noise),
+    ).images[0]
+    if wish["size"] != wish["native"]:
+        picture = picture.resize((wish["size"], wish["size"]), PIL.Image.Resampling.LANCZOS)
+    return picture
+
+
+def main() -> None:
+    """Draw what the command line asks for."""
+    import diffusers
+    import torch
+
+    pipeline = load()
+    if "--once" in sys.argv:
+        out = sys.argv[sys.argv.index("--once") + 1]
+        wish = {"prompt": PROMPT, "size": 256, "native": 256, "steps": 16, "guidance": 3.0, "seed": 7}
+        draw(pipeline, wish).save(out)
+        return
+    facts = {"diffusers": diffusers.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    serve_lines(facts, lambda wish: draw(pipeline, wish).tobytes())
+
+
+if __name__ == "__main__":
+    main()
