@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
@@ -62,7 +62,7 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     here: Context = app.state.limner
     async with contextlib.AsyncExitStack() as exits:
         try:

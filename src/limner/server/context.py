@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -28,7 +28,7 @@ class Life:
     failure: LimnerError | None = None
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> Generator[None]:
         """Count a request in and out.
 
         Raises:

@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from limner.errors import (
     HeadersTooLargeError,
@@ -137,7 +137,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer = None
         if self.transport.is_closing():
             return
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._busy():
             # The next request came early and waits for the one that is being answered.
             self._arm()
         elif self._raw_bytes or self._header_bytes:
@@ -145,9 +145,14 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _busy(self) -> bool:
+        # None before the first request, whatever uvicorn's annotation says.
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        return cycle is not None and not cycle.response_complete
+
     def _refuse(self, error: LimnerError) -> None:
         self._disarm()
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._busy():
             self.transport.write(_bare_answer(error))
         self.transport.close()
 

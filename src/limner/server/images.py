@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from limner.errors import EngineError, InvalidRequestError, NotReadyError
-from limner.server import schema, wire
+from limner.server import fields, schema, wire
 from limner.server.auth import with_key
 from limner.server.context import Context, Here, Life
 from limner.types import Event, Image, ImageRequest
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
     operation_id="createImage",
     responses={200: {"model": schema.Images}, **schema.problems(401, 429)},
     openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": wire.request_schema()}}}
+        "requestBody": {"required": True, "content": {"application/json": {"schema": fields.request_schema()}}}
     },
 )
 @router.post(PATH + "/", include_in_schema=False)

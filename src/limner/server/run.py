@@ -1,8 +1,7 @@
-"""The server process: uvicorn with our limits, a clear word when the port is taken, and an end without broken answers."""
+"""The server process: uvicorn with our limits, a clear word when the port is taken, an end without broken answers."""
 
 import errno
 import logging
-import signal
 import socket
 import sys
 import time
@@ -14,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from limner.errors import LimnerError
-from limner.server.context import Context, Life
+from limner.server.context import Context
 from limner.server.guard import guarded
 from limner.settings import Settings
 
@@ -31,10 +30,58 @@ class PortTakenError(LimnerError):
     exit_code: ClassVar[int] = 3
 
 
+class Server(uvicorn.Server):
+    """uvicorn, which on a signal first lets the application say no to new work and yes to what it has begun.
+
+    It listens from the moment it is made, so that a taken port is told before anything is loaded.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+        """Raises PortTakenError."""
+        super().__init__(_config(app, settings))
+        here: Context = app.state.limner
+        self.life = here.life
+        self.listeners = _listen(settings)
+        self.url = _base_url(self.listeners)
+        self._grace = settings.shutdown_grace
+        self._tell = started
+        self._deadline = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._tell is not None:
+            self._tell(self.url)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not super(): it refuses connections at once, and raises the signal again at the end.
+        if self.life.draining:
+            # The second signal ends the patience with running work, the third ends everything.
+            self.should_exit = self.force_exit = self._deadline == 0.0
+            self._deadline = 0.0
+            return
+        log.info("stopping; %d requests are being worked on", self.life.in_flight)
+        self._deadline = time.monotonic() + self._grace
+        self.life.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.life.draining and not self.should_exit:
+            if self.life.in_flight and time.monotonic() >= self._deadline:
+                # Each ends with a 503 that says so; they are gone at a later tick.
+                self.life.over.set()
+            self.should_exit = not self.life.in_flight
+        return await super().on_tick(counter)
+
+    def close_listeners(self) -> None:
+        """Free the port. uvicorn does so too when it ends well."""
+        for listener in self.listeners:
+            listener.close()
+
+
 def run(app: FastAPI, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain: /ready turns to 503, running requests end, and this returns.
 
-    A second signal ends at once. `started` is called with the base URL when requests are taken.
+    A second signal ends the running requests within a step, with 503; a third ends at once. `started` is called with
+    the base URL when requests are taken.
 
     Raises:
         PortTakenError: the port or the address is not free; its `exit_code` is 3.
@@ -45,19 +92,16 @@ def run(app: FastAPI, settings: Settings, *, started: Callable[[str], None] | No
     )
     # Its lines repeat ours, and "Invalid HTTP request received." is the internet's noise.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    here: Context = app.state.limner
-    sockets = _listen(settings)
-    server = _Server(_config(app, settings), here.life, settings.shutdown_grace, started)
+    server = Server(app, settings, started=started)
     try:
-        server.run(sockets)
+        server.run(server.listeners)
     except SystemExit:
         # uvicorn's way to say that the lifespan failed; what it was says more.
-        if here.life.failure is not None:
-            raise here.life.failure from None
+        if server.life.failure is not None:
+            raise server.life.failure from None
         raise
     finally:
-        for listener in sockets:
-            listener.close()
+        server.close_listeners()
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -117,40 +161,7 @@ def _refusal(settings: Settings, error: OSError) -> PortTakenError:
     return PortTakenError(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.", param="host")
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which on a signal first lets the application say no to new work and yes to what it has begun."""
-
-    def __init__(self, config: uvicorn.Config, life: Life, grace: float, started: Callable[[str], None] | None) -> None:
-        super().__init__(config)
-        self._life = life
-        self._grace = grace
-        self._tell = started
-        self._deadline = 0.0
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self._tell is not None and sockets:
-            self._tell(_base_url(sockets))
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not super(): it refuses connections at once, and raises the signal again at the end.
-        if self._life.draining:
-            self.should_exit = self.force_exit = True
-        elif sig in (signal.SIGINT, signal.SIGTERM):
-            log.info("stopping; %d requests are being worked on", self._life.in_flight)
-            self._deadline = time.monotonic() + self._grace
-            self._life.draining = True
-
-    async def on_tick(self, counter: int) -> bool:
-        if self._life.draining and not self.should_exit:
-            if self._life.in_flight and time.monotonic() >= self._deadline:
-                # Each ends with a 503 that says so; they are gone at a later tick.
-                self._life.over.set()
-            self.should_exit = not self._life.in_flight
-        return await super().on_tick(counter)
-
-
 def _base_url(sockets: Sequence[socket.socket]) -> str:
     address = sockets[0].getsockname()
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
+    host = str({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0]))
     return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"

@@ -116,4 +116,6 @@ PROBLEM: dict[str, Any] = {"model": Error, "description": "The error object"}
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Rows for a route's `responses`: what any route may answer, and `statuses` besides."""
-    return dict.fromkeys(sorted({400, 403, 404, 405, 408, 413, 431, 500, 503, *statuses}), PROBLEM)
+    any_route = {400, 403, 404, 405, 408, 413, 431, 500, 503}
+    # "default" is all others; it also keeps the framework from describing a 422, which no route gives.
+    return dict.fromkeys((*sorted(any_route.union(statuses)), "default"), PROBLEM)

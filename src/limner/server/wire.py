@@ -1,7 +1,7 @@
 """OpenAI's images JSON, in and out.
 
-`FIELDS` says once what a body may hold; reading, the `x-limner-ignored` header and the OpenAPI description follow it.
-Here are errors of shape only (types, names, syntax); `ModelCard.request` finds errors of meaning.
+`fields.FIELDS` says what a body may hold. Here are errors of shape only (types, names, syntax); errors of meaning
+are found by `ModelCard.request`.
 """
 
 import binascii
@@ -14,128 +14,17 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from limner.errors import InvalidRequestError
+from limner.server.fields import BY_NAME, FIELDS
 from limner.types import OUTPUT_FORMATS, Image, ImageRequest, Size, nearest
 
 MIMES = {mime: name for name, mime in OUTPUT_FORMATS.items()}
 NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
+JSON_NAMES = {"bool": "a boolean", "int": "an integer", "float": "a number", "str": "a string", "list": "an array"}
 # Whole numbers beyond this are refused here, because no field takes them and printing them can be slow.
 HUGE = 2**63
 # A picture counts one token for each patch of so many pixels square, a prompt one for each four bytes of UTF-8.
 TOKEN_PATCH = 16
 TOKEN_BYTES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One field of the request."""
-
-    name: str
-    # JSON Schema type: string, integer, number or boolean.
-    kind: str
-    # For people.
-    about: str
-    # Names that other servers and their clients use for it.
-    aliases: tuple[str, ...] = ()
-    # Further JSON Schema.
-    schema: Mapping[str, Any] | None = None
-    # Passed to the model card; the others are dealt with here.
-    wish: bool = False
-    # Accepted, without effect: named in x-limner-ignored.
-    ignored: bool = False
-
-
-FIELDS: tuple[Field, ...] = (
-    Field(name="prompt", kind="string", about="What to draw.", schema={"minLength": 1, "maxLength": 32_000}),
-    Field(name="model", kind="string", about="A name of /v1/models; the default model when absent."),
-    Field(
-        name="n",
-        kind="integer",
-        about="How many pictures; 0 is 1.",
-        aliases=("batch_size", "num_images_per_prompt", "num_images"),
-        schema={"minimum": 0, "maximum": 10},
-        wish=True,
-    ),
-    Field(
-        name="size",
-        kind="string",
-        about='WIDTHxHEIGHT in pixels, or "auto".',
-        aliases=("image_size",),
-        schema={"examples": ["512x512"]},
-        wish=True,
-    ),
-    Field(name="width", kind="integer", about="With height, another way to say size.", schema={"minimum": 1}),
-    Field(name="height", kind="integer", about="With width, another way to say size.", schema={"minimum": 1}),
-    Field(
-        name="response_format",
-        kind="string",
-        about="url, b64_json, or base64, which is the same. null is url; absent gives b64_json for gpt-image names, "
-        "url for dall-e names, and both for others.",
-        schema={"enum": ["url", "b64_json", "base64"]},
-    ),
-    Field(
-        name="output_format",
-        kind="string",
-        about="File format of the pictures.",
-        schema={"enum": ["png", "jpeg", "jpg", "webp"]},
-        wish=True,
-    ),
-    Field(
-        name="output_compression",
-        kind="integer",
-        about="Quality of jpeg and webp, 100 is best.",
-        schema={"minimum": 0, "maximum": 100},
-        wish=True,
-    ),
-    Field(
-        name="quality",
-        kind="string",
-        about="auto, low, medium, high, standard or hd: how many steps, when num_inference_steps is absent.",
-        wish=True,
-    ),
-    Field(name="user", kind="string", about="Your name for your user; not stored."),
-    Field(
-        name="seed",
-        kind="integer",
-        about="The same seed gives the same picture; -1 is any.",
-        aliases=("rng_seed",),
-        schema={"minimum": -1, "maximum": 2**32 - 1},
-        wish=True,
-    ),
-    Field(
-        name="num_inference_steps",
-        kind="integer",
-        about="Denoising steps.",
-        aliases=("steps", "step", "sampling_steps", "sample_steps"),
-        schema={"minimum": 1},
-        wish=True,
-    ),
-    Field(
-        name="guidance_scale",
-        kind="number",
-        about="How strongly the prompt pulls; 1 is plain.",
-        aliases=("cfg_scale", "guidance", "cfg", "true_cfg_scale"),
-        schema={"minimum": 0},
-        wish=True,
-    ),
-    Field(
-        name="negative_prompt",
-        kind="string",
-        about="What to keep away from.",
-        schema={"maxLength": 32_000},
-        wish=True,
-    ),
-    Field(
-        name="background",
-        kind="string",
-        about="auto or opaque; transparent is not there yet.",
-        schema={"enum": ["auto", "opaque"]},
-    ),
-    Field(name="stream", kind="boolean", about="Only false: streaming is not there yet.", schema={"enum": [False]}),
-    Field(name="style", kind="string", about="Without effect.", ignored=True),
-    Field(name="moderation", kind="string", about="Without effect.", ignored=True),
-    Field(name="partial_images", kind="integer", about="Without effect.", ignored=True),
-)
-_BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +56,7 @@ def read(body: bytes, content_type: str, *, strict: bool = False) -> Wish:
             "The body must be JSON, sent with the header Content-Type: application/json.", code="unsupported_media_type"
         )
     document = _object(body)
-    unknown = [key for key in document if key not in _BY_NAME]
+    unknown = [key for key in document if key not in BY_NAME]
     if unknown and strict:
         raise _unknown(unknown[0])
     found = _typed(document)
@@ -219,7 +108,7 @@ def _typed(document: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     said_by: dict[str, str] = {}
     for key, value in document.items():
-        field = _BY_NAME.get(key)
+        field = BY_NAME.get(key)
         if field is None or value is None:
             continue
         converted = _CONVERT[field.kind](key, value)
@@ -272,14 +161,13 @@ def _answer_kinds(document: Mapping[str, Any], wanted: str | None, model: str | 
 
 
 def _unknown(key: str) -> InvalidRequestError:
-    close = nearest(key, list(_BY_NAME), count=1)
+    close = nearest(key, list(BY_NAME), count=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return InvalidRequestError(f"Unknown parameter: {key[:80]!r}.{hint}", param=key[:80], code="unknown_parameter")
 
 
-def _wrong_type(key: str, wanted: str, value: object) -> InvalidRequestError:
-    kinds = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array"}
-    got = kinds.get(type(value), "an object")
+def _wrong_type(key: str, wanted: str, value: Any) -> InvalidRequestError:
+    got = JSON_NAMES.get(type(value).__name__, "an object")
     return InvalidRequestError(
         f"Invalid type for {key!r}: expected {wanted}, but got {got} instead.", param=key, code="invalid_type"
     )
@@ -330,26 +218,6 @@ def _huge(key: str, above: bool, kind: str) -> InvalidRequestError:
 
 
 _CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean}
-
-
-def request_schema() -> dict[str, Any]:
-    """JSON Schema of the body, from `FIELDS`. Aliases are named in the descriptions."""
-    properties: dict[str, Any] = {}
-    for field in FIELDS:
-        also = f" Also: {', '.join(field.aliases)}." if field.aliases else ""
-        schema = {"type": field.kind, "description": field.about + also} | dict(field.schema or {})
-        if field.name != "prompt":
-            schema["type"] = [field.kind, "null"]
-            if "enum" in schema:
-                schema["enum"] = [*schema["enum"], None]
-        properties[field.name] = schema
-    return {
-        "type": "object",
-        "title": "ImageGenerationRequest",
-        "required": ["prompt"],
-        "properties": properties,
-        "examples": [{"model": "flux", "prompt": "a cat", "size": "256x256"}],
-    }
 
 
 def usage(request: ImageRequest) -> dict[str, Any]:

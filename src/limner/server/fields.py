@@ -1,0 +1,141 @@
+"""What the body of a generation request may hold, in one table.
+
+Reading the body (`wire`), the names in `x-limner-ignored` and the OpenAPI description all follow it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of the request."""
+
+    name: str
+    # JSON Schema type: string, integer, number or boolean.
+    kind: str
+    # For people.
+    about: str
+    # Names that other servers and their clients use for it.
+    aliases: tuple[str, ...] = ()
+    # Further JSON Schema.
+    schema: Mapping[str, Any] | None = None
+    # Passed to the model card; the others are dealt with here.
+    wish: bool = False
+    # Accepted, without effect: named in x-limner-ignored.
+    ignored: bool = False
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(name="prompt", kind="string", about="What to draw.", schema={"minLength": 1, "maxLength": 32_000}),
+    Field(name="model", kind="string", about="A name of /v1/models; the default model when absent."),
+    Field(
+        name="n",
+        kind="integer",
+        about="How many pictures; 0 is 1.",
+        aliases=("batch_size", "num_images_per_prompt", "num_images"),
+        schema={"minimum": 0, "maximum": 10},
+        wish=True,
+    ),
+    Field(
+        name="size",
+        kind="string",
+        about='WIDTHxHEIGHT in pixels, or "auto".',
+        aliases=("image_size",),
+        schema={"examples": ["512x512"]},
+        wish=True,
+    ),
+    Field(name="width", kind="integer", about="With height, another way to say size.", schema={"minimum": 1}),
+    Field(name="height", kind="integer", about="With width, another way to say size.", schema={"minimum": 1}),
+    Field(
+        name="response_format",
+        kind="string",
+        about="url, b64_json, or base64, which is the same. null is url; absent gives b64_json for gpt-image names, "
+        "url for dall-e names, and both for others.",
+        schema={"enum": ["url", "b64_json", "base64"]},
+    ),
+    Field(
+        name="output_format",
+        kind="string",
+        about="File format of the pictures.",
+        schema={"enum": ["png", "jpeg", "jpg", "webp"]},
+        wish=True,
+    ),
+    Field(
+        name="output_compression",
+        kind="integer",
+        about="Quality of jpeg and webp, 100 is best.",
+        schema={"minimum": 0, "maximum": 100},
+        wish=True,
+    ),
+    Field(
+        name="quality",
+        kind="string",
+        about="auto, low, medium, high, standard or hd: how many steps, when num_inference_steps is absent.",
+        wish=True,
+    ),
+    Field(name="user", kind="string", about="Your name for your user; not stored."),
+    Field(
+        name="seed",
+        kind="integer",
+        about="The same seed gives the same picture; -1 is any.",
+        aliases=("rng_seed",),
+        schema={"minimum": -1, "maximum": 2**32 - 1},
+        wish=True,
+    ),
+    Field(
+        name="num_inference_steps",
+        kind="integer",
+        about="Denoising steps.",
+        aliases=("steps", "step", "sampling_steps", "sample_steps"),
+        schema={"minimum": 1},
+        wish=True,
+    ),
+    Field(
+        name="guidance_scale",
+        kind="number",
+        about="How strongly the prompt pulls; 1 is plain.",
+        aliases=("cfg_scale", "guidance", "cfg", "true_cfg_scale"),
+        schema={"minimum": 0},
+        wish=True,
+    ),
+    Field(
+        name="negative_prompt",
+        kind="string",
+        about="What to keep away from.",
+        schema={"maxLength": 32_000},
+        wish=True,
+    ),
+    Field(
+        name="background",
+        kind="string",
+        about="auto or opaque; transparent is not there yet.",
+        schema={"enum": ["auto", "opaque"]},
+    ),
+    Field(name="stream", kind="boolean", about="Only false: streaming is not there yet.", schema={"enum": [False]}),
+    Field(name="style", kind="string", about="Without effect.", ignored=True),
+    Field(name="moderation", kind="string", about="Without effect.", ignored=True),
+    Field(name="partial_images", kind="integer", about="Without effect.", ignored=True),
+)
+BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+
+
+def request_schema() -> dict[str, Any]:
+    """JSON Schema of the body, from `FIELDS`. Aliases are named in the descriptions."""
+    properties: dict[str, Any] = {}
+    for field in FIELDS:
+        also = f" Also: {', '.join(field.aliases)}." if field.aliases else ""
+        schema = {"type": field.kind, "description": field.about + also} | dict(field.schema or {})
+        if field.name != "prompt":
+            schema["type"] = [field.kind, "null"]
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
+        properties[field.name] = schema
+    return {
+        "type": "object",
+        "title": "ImageGenerationRequest",
+        "required": ["prompt"],
+        "properties": properties,
+        "examples": [{"model": "flux", "prompt": "a cat", "size": "256x256"}],
+    }
