@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from limner import types
 from limner.errors import InvalidRequestError
@@ -113,18 +113,30 @@ def read_recipe(data: bytes) -> dict[str, Any]:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
             picture.load()
-            made = json.loads(picture.info.get("limner", "null"))
-    except (OSError, ValueError, SyntaxError) as error:
+            made: object = json.loads(picture.info.get("limner", "null"))
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise InvalidRequestError("The file is not a PNG picture that can be read.", param="picture") from error
-    if not isinstance(made, dict) or not made.get("prompt"):
+    told = cast(dict[str, Any], made) if isinstance(made, dict) else {}
+    if not told.get("prompt"):
         raise InvalidRequestError(
             "The picture carries no recipe: it was not made by Limner, or with metadata switched off.", param="picture"
         )
-    return made
+    return told
 
 
 def wishes_of(made: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe as the arguments of `ModelCard.request`, its model aside."""
-    plain = ("prompt", "negative_prompt", "seed", "num_inference_steps", "guidance_scale", "quality")
-    wishes = {name: made[name] for name in (*plain, "output_format", "output_compression")}
+    """A recipe as the arguments of `ModelCard.request`, its model aside.
+
+    Raises:
+        InvalidRequestError: something is missing or of another type; a recipe is a file, and files get edited.
+    """
+    texts = ("model", "prompt", "negative_prompt", "quality", "output_format")
+    numbers = ("seed", "num_inference_steps", "output_compression", "width", "height")
+    kinds = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, int), "guidance_scale": int | float}
+    for name, kind in kinds.items():
+        if not isinstance(made.get(name), kind):
+            raise InvalidRequestError(
+                f"The recipe in the picture is damaged: {name} is missing or wrong.", param="picture"
+            )
+    wishes = {name: made[name] for name in kinds if name not in ("model", "width", "height")}
     return wishes | {"n": 1, "size": str(types.Size(width=made["width"], height=made["height"]))}

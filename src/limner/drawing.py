@@ -24,16 +24,16 @@ def place(server: str | None, local: bool) -> str | None:
     A named server is taken as it is; else one that answers at the base URL of the environment, or the default one.
 
     Raises:
-        InvalidRequestError: both a server and this process were asked for.
+        InvalidRequestError: both a server and this process were asked for, or the server's URL is none.
     """
     if server and local:
         raise InvalidRequestError("--server and --local exclude each other: say one.", param="local")
-    if local or server:
-        return server
+    if local:
+        return None
     from limner.client import Client
 
-    with Client() as client:
-        return client.base_url if client.answers() else None
+    with Client(server) as client:
+        return client.base_url if server or client.answers() else None
 
 
 def studio_of(settings: "Settings") -> "Studio":

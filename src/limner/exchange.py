@@ -8,6 +8,7 @@ import base64
 import binascii
 import ipaddress
 import json
+import math
 import os
 import re
 from collections.abc import Generator, Mapping
@@ -130,6 +131,11 @@ class Plans(Generic[_Http]):
         unknown = sorted(set(wishes) - set(Wishes.__annotations__))
         if unknown:
             raise TypeError(f"generate() takes {', '.join(Wishes.__annotations__)}; got {unknown[0]!r}")
+        for name, value in wishes.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidRequestError(
+                    f"{name} must be a finite number, which JSON can say; got {value}.", param=name
+                )
         body = {name: value for name, value in wishes.items() if value is not None}
         body |= {"prompt": prompt, "response_format": "b64_json"}
         answer = yield from self._ask("POST", "/images/generations", body)
