@@ -179,8 +179,8 @@ def main(arguments: Sequence[str] | None = None, *, busy: Callable[[], float] = 
     before = busy()
     if before > machine.BUSY and not args.force:
         print(
-            f"Refused: other programs use {before:.0%} of this machine, and {machine.BUSY:.0%} is the limit: the figures "
-            "would be theirs as much as ours. Stop them, or measure all the same with --force "
+            f"Refused: other programs use {before:.0%} of this machine and {machine.BUSY:.0%} is the limit, so the "
+            "figures would be theirs as much as ours. Stop them, or measure all the same with --force "
             "(make bench ARGS=--force); the result then says that it is not for publication.",
             file=sys.stderr,
         )

@@ -1,0 +1,198 @@
+"""Writes what the code knows about itself into the documentation: docs/reference/*.md and two parts of README.md.
+
+python -m tools.reference           write them again
+python -m tools.reference --check   change nothing; exit code 1 and the names of those that are stale
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+MADE = "<!-- Written by `make docs` from {source}; do not edit here. -->\n\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def code(text: object) -> str:
+    """Text as Markdown code; nothing for nothing."""
+    return f"`{text}`" if text not in ("", None) else ""
+
+
+def settings_table() -> str:
+    """Every setting of the server."""
+    from limner.settings import Settings
+
+    rows = [(code(row.variable), row.default, row.help) for row in Settings.describe()]
+    return table(("variable", "default", "meaning"), rows)
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    return (
+        MADE.format(source="src/limner/settings.py")
+        + "# Settings\n\n"
+        + "A flag of `limner serve` beats the environment, which beats `config.toml`, which beats the default. In the "
+        "file a setting has the variable's name without `LIMNER_`, in small letters: `port = 8080`. The file lies in "
+        "your folder for settings (`~/.config/limner/config.toml` on Linux), or where `LIMNER_CONFIG` says. A name that "
+        "is not known is an error that shows the nearest one that is.\n\n" + settings_table()
+    )
+
+
+def errors_page() -> str:
+    """docs/reference/errors.md."""
+    from limner import errors
+
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LimnerError)]
+    rows = [
+        (
+            code(kind.__name__),
+            "" if kind is errors.ConnectionFailedError else kind.status,
+            code(kind.type),
+            code(kind.default_code),
+            kind.exit_code,
+            (kind.__doc__ or "").splitlines()[0],
+        )
+        for kind in kinds
+        if kind is not errors.LimnerError
+    ]
+    return (
+        MADE.format(source="src/limner/errors.py")
+        + "# Errors\n\n"
+        + 'Every answer that is not a success is `{"error": {"message", "type", "param", "code"}}`, always with these '
+        "four keys. `message` is a sentence for a person; `param` is the field that is wrong, or null; `code` is for "
+        "programs. The Python client raises the class that the server raised. All are `limner.LimnerError`. An error may "
+        "carry a more exact `code` than its class has by default, such as `integer_above_max_value`.\n\n"
+        + table(("class", "status", "type", "code", "exit code", "meaning"), rows)
+        + "\nThe command line also ends with 3 when the server could not start and with 130 when it was interrupted. "
+        "429 and 503 carry `Retry-After`, in seconds.\n"
+    )
+
+
+def request_page() -> str:
+    """docs/reference/request.md."""
+    from limner.server.fields import FIELDS
+
+    rows = [
+        (code(field.name), field.kind, field.about, ", ".join(code(alias) for alias in field.aliases))
+        for field in FIELDS
+        if not field.ignored
+    ]
+    ignored = ", ".join(code(field.name) for field in FIELDS if field.ignored)
+    return (
+        MADE.format(source="src/limner/server/fields.py")
+        + "# The request\n\n"
+        + "`POST /v1/images/generations` takes a JSON object. Only `prompt` must be there; `null` means absent in "
+        "every field. Two names for one field that differ in value are an error.\n\n"
+        + table(("field", "type", "meaning", "also called"), rows)
+        + f"\nAccepted without effect, and named in the answer's header `x-limner-ignored`: {ignored}, and fields that "
+        "nobody knows. With `LIMNER_STRICT=true` unknown fields are refused.\n"
+    )
+
+
+def models_page() -> str:
+    """docs/reference/models.md, from the card of the embedded model and the aliases."""
+    from limner.registry import ALIASES, load_engine
+
+    (card,) = load_engine("mini").cards()
+    qualities = ", ".join(f"{name} {steps}" for name, steps in card.quality_steps.items())
+    rows: list[tuple[str, object]] = [
+        ("what it is", card.about),
+        ("licence", card.licence),
+        ("own size", card.native),
+        ("sizes", f"any width and height from {card.min_side} to {card.max_side} pixels"),
+        ("pictures in a request", f"1 to {card.max_n}"),
+        ("steps by quality", f"{qualities}; {card.default_quality} by default, {card.max_steps} at most"),
+        ("guidance", f"{card.default_guidance} by default, {card.max_guidance} at most"),
+    ]
+    aliases = [(code(name), ", then ".join(code(choice) for choice in choices)) for name, choices in ALIASES.items()]
+    return (
+        MADE.format(source="the model cards and src/limner/registry.py")
+        + f"# Models\n\n## {card.id}\n\n"
+        + table(("", ""), rows)
+        + "\n## Names that programs have hard-coded\n\n"
+        + "Each is answered by the first model of its list that can be served here. Every answer says which that was: "
+        "`model` in the body and the header `x-limner-model`.\n\n" + table(("name", "answered by"), aliases)
+    )
+
+
+def command_page() -> str:
+    """docs/reference/command-line.md, from the commands themselves."""
+    import typer.main
+
+    from limner.cli import app
+
+    root: Any = typer.main.get_command(app)
+    parts = [MADE.format(source="src/limner/cli.py"), "# The command line\n\n", f"{root.help}\n\n"]
+    for name, command in root.commands.items():
+        arguments = "".join(f" {param.name.upper()}" for param in command.params if param.param_type_name == "argument")
+        parts.append(f"## limner {name}{arguments}\n\n{command.help}\n\n")
+        rows = [
+            (", ".join(code(option) for option in param.opts), param.help or "")
+            for param in command.params
+            if param.param_type_name == "option"
+        ]
+        parts.append(table(("option", "meaning"), rows) + "\n")
+    parts.append(
+        "Exit codes are in [errors.md](errors.md). Data goes to standard output, all else to standard error.\n"
+    )
+    return "".join(parts)
+
+
+def figures() -> str:
+    """The newest result of `make bench` that may be published."""
+    from bench.report import page
+
+    results = sorted((ROOT / "bench" / "results").glob("*.json"))
+    if not results:
+        return "No figures have been measured on a quiet machine yet; `make bench` measures them on yours.\n"
+    return page(json.loads(results[-1].read_text(encoding="utf-8"))) + "\n"
+
+
+def filled(text: str, name: str, content: str) -> str:
+    """`text` with what stands between `<!-- name -->` and `<!-- /name -->` replaced."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"README.md has no part <!-- {name} -->")
+    return pattern.sub(lambda match: f"{match[1]}\n{content}\n{match[2]}", text)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    folder, readme = ROOT / "docs" / "reference", ROOT / "README.md"
+    text = filled(readme.read_text(encoding="utf-8"), "settings", settings_table())
+    return {
+        folder / "settings.md": settings_page(),
+        folder / "errors.md": errors_page(),
+        folder / "request.md": request_page(),
+        folder / "models.md": models_page(),
+        folder / "command-line.md": command_page(),
+        readme: filled(text, "figures", figures()),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check; the exit code."""
+    stale = 0
+    for path, content in pages().items():
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale += 1
+        name = path.relative_to(ROOT)
+        if "--check" in arguments:
+            print(f"{name} is stale; run make docs", file=sys.stderr)
+        else:
+            path.write_text(content, encoding="utf-8")
+            print(f"wrote {name}")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
