@@ -41,8 +41,8 @@ def settings_page() -> str:
         + "# Settings\n\n"
         + "A flag of `limner serve` beats the environment, which beats `config.toml`, which beats the default. In the "
         "file a setting has the variable's name without `LIMNER_`, in small letters: `port = 8080`. The file lies in "
-        "your folder for settings (`~/.config/limner/config.toml` on Linux), or where `LIMNER_CONFIG` says. A name that "
-        "is not known is an error that shows the nearest one that is.\n\n" + settings_table()
+        "your folder for settings (`~/.config/limner/config.toml` on Linux), or where `LIMNER_CONFIG` says. A name "
+        "that is not known is an error that shows the nearest one that is.\n\n" + settings_table()
     )
 
 
@@ -68,8 +68,8 @@ def errors_page() -> str:
         + "# Errors\n\n"
         + 'Every answer that is not a success is `{"error": {"message", "type", "param", "code"}}`, always with these '
         "four keys. `message` is a sentence for a person; `param` is the field that is wrong, or null; `code` is for "
-        "programs. The Python client raises the class that the server raised. All are `limner.LimnerError`. An error may "
-        "carry a more exact `code` than its class has by default, such as `integer_above_max_value`.\n\n"
+        "programs. The Python client raises the class that the server raised. All are `limner.LimnerError`. An error "
+        "may carry a more exact `code` than its class has by default, such as `integer_above_max_value`.\n\n"
         + table(("class", "status", "type", "code", "exit code", "meaning"), rows)
         + "\nThe command line also ends with 3 when the server could not start and with 130 when it was interrupted. "
         "429 and 503 carry `Retry-After`, in seconds.\n"
