@@ -18,9 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.subjects import ROOT, Cost, Drawer, first_answer, whole_run
-
 from bench import machine, report
+from bench.subjects import ROOT, Cost, Drawer, first_answer, whole_run
 
 RESULTS = ROOT / "bench" / "results"
 MIN_ROUNDS = 7

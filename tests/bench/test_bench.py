@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from bench.subjects import Cost, Drawer, whole_run
 
 from bench import machine, report, run
+from bench.subjects import Cost, Drawer, whole_run
 
 WEIGHTS = pytest.mark.skipif(
     not (files("limner") / "mini" / "card.json").is_file(), reason="src/limner/mini holds no weights yet"

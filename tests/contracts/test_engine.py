@@ -6,11 +6,11 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from tests.fakes import GradientEngine
 
 from limner.engine import Engine
 from limner.errors import EngineError
 from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, Event, Image, ImageRequest, Progress
+from tests.fakes import GradientEngine
 
 NO_WEIGHTS = pytest.mark.skipif(
     not (files("limner") / "mini" / "card.json").is_file(), reason="src/limner/mini holds no weights yet"

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.fakes import CARD, GradientEngine
 
 from limner.registry import ALIASES, DEFAULT_MODEL, ENGINES, load_engine
+from tests.fakes import CARD, GradientEngine
 
 # A whole engine as another package would write it.
 OUTSIDE = """

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import PIL.Image
 import pytest
-from tests.fakes import CARD, GradientEngine
 
 from limner.errors import EngineError, InvalidRequestError, ModelNotFoundError, NotReadyError, QueueFullError
 from limner.studio import Studio
 from limner.types import Event, Image, ImageRequest, Progress
+from tests.fakes import CARD, GradientEngine
 
 
 class GatedEngine(GradientEngine):

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes import CARD
 
 from limner.errors import InvalidRequestError
 from limner.types import MAX_PROMPT_CHARACTERS, MAX_SEED, OUTPUT_FORMATS, ImageRequest, Size, nearest
+from tests.fakes import CARD
 
 
 def refused(prompt: str = "a cat", **wishes: Any) -> InvalidRequestError:
