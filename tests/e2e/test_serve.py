@@ -1,12 +1,15 @@
 """`limner serve` as a process: how it starts, what it says, how it ends."""
 
+import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.conftest import until
 from tests.processes import FAKE, LIMNER, PATIENCE, limner, serving
 
 
@@ -65,3 +68,17 @@ def test_all_settings_are_listed_with_their_variables(tmp_path: Path) -> None:
     assert listed.returncode == 0
     for variable in ("LIMNER_PORT", "LIMNER_PICTURE_TTL", "LIMNER_METADATA"):
         assert variable in listed.stdout.decode()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have other ways to open a page")
+def test_open_shows_the_docs_in_the_browser(tmp_path: Path) -> None:
+    browser = tmp_path / "bin" / "xdg-open"
+    browser.parent.mkdir()
+    browser.write_text(
+        f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part && mv {tmp_path}/opened.part {tmp_path}/opened\n'
+    )
+    browser.chmod(0o755)
+    path = f"{browser.parent}:{os.environ['PATH']}"
+    with serving([LIMNER, "serve", "--port", "0", "--open"], tmp_path, PATH=path) as served:
+        until((tmp_path / "opened").exists, PATIENCE)
+        assert (tmp_path / "opened").read_text() == f"{served.url}/docs\n"
