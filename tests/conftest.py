@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.fakes import GradientEngine
 
 from limner.server import create_app
 from limner.server.run import Server
 from limner.settings import Settings
 from limner.store import ImageStore, MemoryStore
 from limner.studio import Studio
+from tests.fakes import GradientEngine
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import PIL.Image
 import pytest
+
 from tests.conftest import Called
 
 PATH = "/v1/images/generations"

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx2
 import pytest
+
 from tests.conftest import Called
 
 PATH = "/v1/images/generations"

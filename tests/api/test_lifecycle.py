@@ -14,14 +14,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.conftest import Served, until
-from tests.fakes import GradientEngine
 
 from limner.server import create_app
 from limner.server.run import PortTakenError, Server
 from limner.settings import Settings
 from limner.store import MemoryStore
 from limner.studio import Studio
+from tests.conftest import Served, until
+from tests.fakes import GradientEngine
 
 PATH = "/v1/images/generations"
 ROOT = Path(__file__).parents[2]

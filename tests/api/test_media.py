@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.conftest import Called, until
 
 from limner.store import FileStore
+from tests.conftest import Called, until
 
 PATH = "/v1/images/generations"
 

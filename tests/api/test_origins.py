@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from tests.conftest import Called
 
 PATH = "/v1/images/generations"

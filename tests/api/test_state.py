@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx2
 import pytest
+
 from tests.conftest import Called
 
 

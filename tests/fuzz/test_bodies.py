@@ -24,11 +24,8 @@ from tests.fakes import CARD, GradientEngine
 PATH = "/v1/images/generations"
 JSON = {"content-type": "application/json"}
 KEYS = {"message", "type", "param", "code"}
-QUIET = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
-    "database": None,
-}
+# One application serves all examples of a test: it keeps nothing between requests but pictures.
+QUIET: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
 class SmallEngine(GradientEngine):
@@ -50,11 +47,11 @@ class Application:
         return self.loop.run_until_complete(self.client.post(PATH, content=body, headers=headers or JSON))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def application() -> Iterator[Application]:
     loop = asyncio.new_event_loop()
     exits = AsyncExitStack()
-    app = create_app(Studio([SmallEngine()]), MemoryStore(), Settings())
+    app = create_app(Studio([SmallEngine()]), MemoryStore(), Settings.load())
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost:1337")
     loop.run_until_complete(exits.enter_async_context(app.router.lifespan_context(app)))
     yield Application(loop, client, app)

@@ -49,6 +49,8 @@ class GuardedProtocol(HttpToolsProtocol):
     limit: float = 10.0
     # Waiting for a request's headers to be complete.
     _waiting = True
+    # Headers were completed by the data that came last.
+    _headers_came = False
     # Bytes and lines of them so far; bytes that the parser has not handed over yet.
     _header_bytes = 0
     _header_lines = 0
@@ -67,11 +69,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        waited = self._waiting
-        if waited and self._timer is None:
+        if self._waiting and self._timer is None:
             self._arm()
+        waited, self._headers_came = self._waiting, False
         super().data_received(data)
-        if waited and self._waiting and not self.transport.is_closing():
+        if waited and not self._headers_came and not self.transport.is_closing():
             # A header without an end stays inside the parser, so raw bytes are counted too.
             self._raw_bytes += len(data)
             if self._raw_bytes > MAX_HEADER_BYTES:
@@ -79,7 +81,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = self._header_lines = self._raw_bytes = 0
+        self._raw_bytes = 0
+        # Also when this request began in the same bytes that ended the one before.
+        if self._timer is None:
+            self._arm()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -91,7 +96,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._waiting = False
+        self._waiting, self._headers_came = False, True
+        self._header_bytes = self._header_lines = self._raw_bytes = 0
         self._disarm()
         super().on_headers_complete()
 
@@ -99,6 +105,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._waiting = True
         self._stop_lingering()
+        if not self._busy():
+            # The answer came first, and the end of the body has stopped uvicorn's own clock on idle connections.
+            self._arm()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

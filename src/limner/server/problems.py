@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import (
@@ -76,7 +77,12 @@ def add_handlers(app: FastAPI) -> None:
     async def validation(request: Request, error: Exception) -> Response:
         return answer(InvalidRequestError("The request's path or query is not valid."))
 
+    async def gone(request: Request, error: Exception) -> Response:
+        # Nobody reads this answer; it is for the log, where a client that hangs up is not a failure of ours.
+        return answer(InvalidRequestError("The client hung up.", code="cancelled"))
+
     app.add_exception_handler(LimnerError, ours)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, validation)
 

@@ -187,7 +187,8 @@ def _number(key: str, value: Any) -> float:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong_type(key, "a number", value)
-    if not math.isfinite(value) or abs(value) >= HUGE:
+    # Compared before it is converted: float() fails on a whole number of 400 digits.
+    if not -HUGE < value < HUGE:
         raise _huge(key, value > 0, "decimal")
     return float(value)
 

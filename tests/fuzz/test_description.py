@@ -1,0 +1,56 @@
+"""Requests made from our own OpenAPI description, right and wrong ones: answered as described, never with a 5xx."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.conftest import Served
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+OPERATIONS = [
+    ("/v1/images/generations", "POST", GenerationMode.NEGATIVE, 250),
+    ("/v1/images/generations", "POST", GenerationMode.POSITIVE, 50),
+    ("/v1/models/{name}", "GET", GenerationMode.POSITIVE, 50),
+    ("/media/{name}", "GET", GenerationMode.POSITIVE, 50),
+    ("/v1/models", "GET", GenerationMode.POSITIVE, 1),
+    ("/health", "GET", GenerationMode.POSITIVE, 1),
+    ("/ready", "GET", GenerationMode.POSITIVE, 1),
+]
+
+
+@pytest.mark.parametrize(("path", "method", "mode", "count"), OPERATIONS)
+def test_answers_are_as_described(
+    serve: Callable[..., Served], path: str, method: str, mode: GenerationMode, count: int
+) -> None:
+    served = serve()
+    operation = schemathesis.openapi.from_url(served.url + "/openapi.json")[path][method]
+
+    with requests.Session() as session:
+
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(operation.as_strategy(generation_mode=mode))
+        def check(case: Case) -> None:
+            answer = case.call(session=session)
+            case.validate_response(answer, checks=CHECKS)
+            assert answer.headers["x-request-id"]
+            if answer.status_code >= 400:
+                assert set(json.loads(answer.content)["error"]) == {"message", "type", "param", "code"}
+
+        check()
+
+
+def test_every_described_operation_is_asked(server: str) -> None:
+    described = requests.get(server + "/openapi.json", timeout=5).json()["paths"]
+    there = {(path, method.upper()) for path, methods in described.items() for method in methods}
+    assert there == {(path, method) for path, method, _, _ in OPERATIONS}
