@@ -58,5 +58,10 @@ class GradientEngine:
             colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
             row = b"".join(bytes((colour[0], colour[1], x * 255 // request.width)) for x in range(request.width))
             yield Image(
-                data=row * request.height, mime=RAW_RGB, width=request.width, height=request.height, seed=seed, index=index
+                data=row * request.height,
+                mime=RAW_RGB,
+                width=request.width,
+                height=request.height,
+                seed=seed,
+                index=index,
             )

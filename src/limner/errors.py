@@ -24,7 +24,7 @@ the server raised.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 
 class LimnerError(Exception):
@@ -181,8 +181,10 @@ def from_response(status: int, body: object, *, request_id: str | None = None) -
     `body` is the decoded JSON, or anything else when the answer was not JSON.
     """
     detail: Mapping[str, Any] = {}
-    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
-        detail = body["error"]
+    if isinstance(body, Mapping):
+        told = cast("Mapping[str, Any]", body).get("error")
+        if isinstance(told, Mapping):
+            detail = cast("Mapping[str, Any]", told)
     kinds = [kind for kind in _family(LimnerError) if kind.status == status and kind is not ConnectionFailedError]
     named = [kind for kind in kinds if kind.default_code == detail.get("code")]
     fallback = InvalidRequestError if 400 <= status < 500 else ServerError

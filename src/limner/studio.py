@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
@@ -128,7 +128,7 @@ class Studio:
             line.took(time.monotonic() - begun)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, line: _Line) -> AsyncIterator[None]:
+    async def _turn(self, line: _Line) -> AsyncGenerator[None]:
         if line.turn.locked() and line.waiting >= self._max_queue:
             wait = min(MAX_RETRY_AFTER, max(1.0, math.ceil(line.seconds * (line.waiting + 1))))
             raise QueueFullError(
@@ -146,9 +146,7 @@ class Studio:
             line.turn.release()
 
     async def _encoded(self, image: Image, request: ImageRequest) -> Image:
-        made = codecs.recipe(
-            request, image, weights=self._cards[request.model].weights, version=__version__
-        )
+        made = codecs.recipe(request, image, weights=self._cards[request.model].weights, version=__version__)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._encoders, lambda: codecs.encode(image, request, made, metadata=self._metadata)

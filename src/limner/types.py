@@ -13,9 +13,7 @@ from typing import Any, TypeVar
 from limner.errors import InvalidRequestError
 
 # Pictures of these kinds can be written, each with its MIME type.
-OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType(
-    {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-)
+OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType({"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"})
 # The MIME type of pictures that an engine has not encoded: rows of RGB bytes, top to bottom, no padding.
 RAW_RGB = "image/x-raw-rgb"
 # Seeds fit the 32 bits that every program in this field shows and takes.
@@ -115,9 +113,9 @@ class Size:
             InvalidRequestError: it is none of these.
         """
         width, _, height = text.lower().replace("×", "x").replace("*", "x").partition("x")
-        if not (width.strip().isascii() and width.strip().isdigit() and height.strip().isascii() and height.strip().isdigit()):
+        if not all(side.strip().isascii() and side.strip().isdigit() for side in (width, height)):
             raise InvalidRequestError(
-                f"size must be WIDTHxHEIGHT in pixels, such as \"512x512\", or \"auto\"; got {text[:40]!r}.", param="size"
+                f'size must be WIDTHxHEIGHT in pixels, such as "512x512", or "auto"; got {text[:40]!r}.', param="size"
             )
         return cls(width=int(width[:12]), height=int(height[:12]))
 
@@ -176,7 +174,8 @@ class ModelCard:
         output_format = given.pop("output_format", "png")
         if output_format not in OUTPUT_FORMATS:
             raise InvalidRequestError(
-                f"output_format must be one of {', '.join(OUTPUT_FORMATS)}; got {str(output_format)[:40]!r}.", param="output_format"
+                f"output_format must be one of {', '.join(OUTPUT_FORMATS)}; got {str(output_format)[:40]!r}.",
+                param="output_format",
             )
         seed = given.pop("seed", -1)
         request = ImageRequest(
@@ -223,7 +222,8 @@ class ModelCard:
         for side in (size.width, size.height):
             if not self.min_side <= side <= self.max_side:
                 raise InvalidRequestError(
-                    f"size must have sides from {self.min_side} to {self.max_side} pixels for {self.id}; got {wish[:40]!r}.",
+                    f"size must have sides from {self.min_side} to {self.max_side} pixels for {self.id}; "
+                    f"got {wish[:40]!r}.",
                     param="size",
                 )
         return size

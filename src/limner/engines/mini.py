@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -74,9 +75,11 @@ class MiniEngine:
         return from_blocking(lambda: self._draw(request), self._worker)
 
     def _load(self) -> None:
-        import onnxruntime as ort
+        import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
         from tokenizers import Tokenizer
 
+        # It ships no types.
+        ort: Any = onnxruntime
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads or 0
         # Spinning workers would burn a core between steps while the encoder and the server want it.
@@ -97,13 +100,12 @@ class MiniEngine:
         text, pooled = self._encode([request.prompt, request.negative_prompt])
         for index in range(request.n):
             seed = request.seed_of(index)
-            latents = self.noise(seed)
-            for step, latents in enumerate(self.sample(latents, text, pooled, request), 1):
+            latents = start = self.noise(seed)
+            for step, now in enumerate(self.sample(start, text, pooled, request), 1):
+                latents = now
                 yield Progress(step=index * request.num_inference_steps + step, total=total)
             pixels = fit(self.decode(latents), request.width, request.height)
-            yield Image(
-                data=pixels, mime=RAW_RGB, width=request.width, height=request.height, seed=seed, index=index
-            )
+            yield Image(data=pixels, mime=RAW_RGB, width=request.width, height=request.height, seed=seed, index=index)
 
     def noise(self, seed: int) -> "NDArray[np.float32]":
         """Latents to start from, (1, N, C). The legacy generator's stream is frozen by NEP 19, so seeds keep."""
@@ -135,9 +137,9 @@ class MiniEngine:
         both = 2 if guided else 1
         inputs = {"text": text[:both], "pooled": pooled[:both], "ids": self._places(text.shape[1])}
         sigmas = self.sigmas(request.num_inference_steps)
-        for now, after in zip(sigmas[:-1], sigmas[1:], strict=True):
-            times = np.full(both, now, np.float32)
-            (velocity,) = self._graphs["flux.onnx"].run(None, {"latents": latents.repeat(both, 0), "t": times, **inputs})
+        for now, after in pairwise(sigmas):
+            inputs |= {"latents": latents.repeat(both, 0), "t": np.full(both, now, np.float32)}
+            (velocity,) = self._graphs["flux.onnx"].run(None, inputs)
             towards = velocity[:1]
             if guided:
                 towards = velocity[1:] + np.float32(request.guidance_scale) * (velocity[:1] - velocity[1:])
@@ -173,7 +175,7 @@ class MiniEngine:
         """Rotary positions (S + N, 3): text at the origin, image tokens at (0, row, column)."""
         import numpy as np
 
-        side = self._facts["native"] // self._facts["pixels_per_token"]
+        side = int(self._facts["native"] // self._facts["pixels_per_token"])
         ids = np.zeros((words + side * side, 3), np.float32)
         ids[words:, 1] = np.repeat(np.arange(side), side)
         ids[words:, 2] = np.tile(np.arange(side), side)
