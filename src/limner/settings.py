@@ -6,6 +6,7 @@ known is an error that shows the nearest known one, wherever it stands: a settin
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from limner.types import nearest
 PREFIX = "LIMNER_"
 # Variables of this prefix that are not settings of the server: where the file is, and where the client connects to.
 OTHER_VARIABLES = ("LIMNER_CONFIG", "LIMNER_BASE_URL")
+
+# A Host header, or a name that may stand in one: name or address, perhaps a port.
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:\d{1,5})?", re.ASCII)
 
 
 class Row(NamedTuple):
@@ -52,7 +56,7 @@ class Settings(BaseSettings):
         None, description="What picture URLs begin with, such as https://img.example.org; else the request's Host."
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Further Host names to answer to, comma-separated."
+        (), description="Further Host names to answer to, comma-separated; * is any."
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins whose pages may call this server (CORS), comma-separated."
@@ -111,6 +115,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            # One that no Host header can ever equal would be silently without effect.
+            if host != "*" and not HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host name; one looks like img.example.org")
+        return tuple(host.lower() for host in value)
 
     @field_validator("allowed_origins")
     @classmethod

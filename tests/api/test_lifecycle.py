@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +64,19 @@ def in_background(url: str, **body: Any) -> tuple[threading.Thread, list[httpx2.
     )
     thread.start()
     return thread, answers
+
+
+def two_in_line(url: str, steps: int) -> Callable[[], list[int]]:
+    """One request at the engine and one that waits; the function waits for both and gives their statuses."""
+    both = [in_background(url, steps=steps) for _ in range(2)]
+    until(lambda: ready(url)[1]["queue"]["waiting"] == 1)
+
+    def statuses() -> list[int]:
+        for thread, _ in both:
+            thread.join()
+        return [answers[0].status_code for _, answers in both]
+
+    return statuses
 
 
 def ready(url: str) -> tuple[int, dict[str, Any]]:
@@ -127,10 +139,8 @@ def test_hanging_up_gives_the_place_in_the_line_back(serve: Callable[..., Served
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopping_server_ends_what_it_began(sent: signal.Signals) -> None:
-    with process(0.5) as (server, url):
-        thread, answers = in_background(url, steps=4)
-        until(lambda: ready(url)[0] == 200)
-        time.sleep(0.5)
+    with process(0.4) as (server, url):
+        statuses = two_in_line(url, steps=4)
         server.send_signal(sent)
         until(lambda: ready(url)[0] == 503)
         state = ready(url)[1]
@@ -138,8 +148,7 @@ def test_a_stopping_server_ends_what_it_began(sent: signal.Signals) -> None:
         refused = httpx2.post(url + PATH, json={"prompt": "a"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
         assert int(refused.headers["retry-after"]) >= 1
-        thread.join()
-        assert answers[0].status_code == 200
+        assert statuses() == [200, 200]
         assert server.wait(10) == 0
         assert server.stderr is not None
         assert "Traceback" not in server.stderr.read()
@@ -147,25 +156,20 @@ def test_a_stopping_server_ends_what_it_began(sent: signal.Signals) -> None:
 
 def test_work_that_takes_too_long_is_told_when_stopping() -> None:
     with process(0.3, shutdown_grace=0.5) as (server, url):
-        thread, answers = in_background(url, steps=50)
-        time.sleep(0.5)
+        statuses = two_in_line(url, steps=50)
         server.terminate()
+        assert statuses() == [503, 503]
         assert server.wait(10) == 0
-        thread.join()
-        assert answers[0].status_code == 503
-        assert answers[0].json()["error"]["code"] == "draining"
 
 
 def test_a_second_signal_does_not_wait() -> None:
     with process(0.2) as (server, url):
-        thread, answers = in_background(url, steps=50)
-        time.sleep(0.5)
+        statuses = two_in_line(url, steps=50)
         server.terminate()
         until(lambda: ready(url)[0] == 503)
         server.terminate()
-        assert server.wait(5) == 0
-        thread.join()
-        assert answers[0].status_code == 503
+        assert statuses() == [503, 503]
+        assert server.wait(10) == 0
 
 
 def test_a_taken_port_is_told_with_the_way_out(serve: Callable[..., Served]) -> None:

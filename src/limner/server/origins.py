@@ -11,9 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import InvalidRequestError, PermissionDeniedError
-from limner.settings import Settings, is_loopback
+from limner.settings import HOST, Settings, is_loopback
 
-HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:\d{1,5})?")
 ADDRESS = re.compile(r"\[.*\]|\d+\.\d+\.\d+\.\d+")
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
