@@ -135,8 +135,9 @@ def test_a_large_body_is_refused_before_it_is_read(guarded: Served) -> None:
 
 
 def test_a_client_that_sends_it_all_the_same_sees_why(guarded: Served) -> None:
-    answer = requests.post(guarded.url + PATH, data=b" " * 20_000_000, timeout=SOON)
-    assert answer.status_code == 413
+    # Closing at once would reset the connection under it, and most clients would only report that.
+    answer = exchange(guarded, post(b" " * 20_000_000))
+    assert answer.startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("size", [33_000, 60_000, 200_000, 900_000])
