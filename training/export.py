@@ -124,9 +124,9 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
     batch, words, tokens = dim("batch", max=64), dim("words", max=LENGTHS[-1]), dim("tokens", max=4096)
     tall, wide = dim("tall", max=64), dim("wide", max=64)
     config = painter.flux.config
-    ids = torch.randint(3, 100, (2, LENGTHS[0]))
+    t5_ids, clip_ids = (torch.randint(3, 100, (2, length)) for length in LENGTHS)
     export(
-        Text(painter), {"t5_ids": ids, "clip_ids": ids.clone()},
+        Text(painter), {"t5_ids": t5_ids, "clip_ids": clip_ids},
         {"t5_ids": {0: batch, 1: words}, "clip_ids": {0: batch}}, ["text", "pooled"], folder / "text.onnx",
     )  # fmt: skip
     places = positions(LENGTHS[0], 4, 4)
@@ -137,13 +137,11 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
         "t": torch.rand(2),
         "ids": places,
     }
-    every = dim("every", max=8192)
     export(
         painter.flux, flux_in,
         {"latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch}, "ids": {0: torch.export.Dim.DYNAMIC}},
         ["velocity"], folder / "flux.onnx",
     )  # fmt: skip
-    del every
     decoder = Decoder(vae, state["shift"], state["scale"])
     export(decoder, {"latents": torch.randn(2, 32, 8, 8)}, {"latents": {0: batch, 2: tall, 3: wide}}, ["pixels"], folder / "decoder.onnx")  # fmt: skip
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)

@@ -1,8 +1,8 @@
 """Train the flow transformer and both text encoders on the latents of the frozen inner autoencoder.
 
 Rectified flow: z_t = (1 - t) * picture + t * noise, the model predicts noise - picture, times are logit-normal
-(arXiv:2403.03206 section 3.1). Captions are dropped for classifier-free guidance. Matrices inside the blocks are
-stepped by Muon, the rest by AdamW. An exponential moving average of the weights is what gets exported.
+(arXiv:2403.03206 section 3.1). Captions are dropped for classifier-free guidance. An exponential moving average
+of the weights is what gets exported.
 
     python flow.py --minutes 80 --out runs/first            # resumes where runs/first/flow.pt stands
 """
@@ -89,16 +89,6 @@ class Pool:
         return (self.latents[rows].to(self._device).float() - self.shift) * self.scale, captions
 
 
-def optimisers(model: Painter, lr: float) -> list[torch.optim.Optimizer]:
-    blocks, rest = [], []
-    for name, weight in model.named_parameters():
-        inner = "transformer_blocks" in name and weight.ndim == 2 and "norm" not in name
-        (blocks if inner else rest).append(weight)
-    muon = torch.optim.Muon(blocks, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-    adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    return [muon, adam]
-
-
 def words(captions: list[str], rng: np.random.Generator, long: bool) -> list[str]:
     """Captions with some dropped and, in the long form, most of them dressed in filler."""
     out = []
@@ -125,8 +115,8 @@ def train(args: argparse.Namespace) -> None:
     tokenizer = Tokenizer.from_file(str(vocabulary))
     t5_words, clip_words = t5_tokenizer(tokenizer), clip_tokenizer(tokenizer)
     model = Painter(FluxConfig(num_layers=args.double, num_single_layers=args.single)).to(device)
-    steppers = optimisers(model, args.lr)
-    step = _resume(args.out / "flow.pt", model, steppers, pool)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    step = _resume(args.out / "flow.pt", model, optimiser, pool)
     average = copy.deepcopy(model).eval()
     if step:
         average.load_state_dict(torch.load(args.out / "flow.pt", weights_only=True, map_location=device)["average"])
@@ -135,7 +125,7 @@ def train(args: argparse.Namespace) -> None:
     clock, seen, begun, first = Clock(args.minutes), [], time.monotonic(), step
     while not clock.done():
         lr = args.lr * min(1, (step + 1) / 200) * clock.decay()
-        for group in [g for s in steppers for g in s.param_groups]:
+        for group in optimiser.param_groups:
             group["lr"] = lr
         if step % args.renew_every == 0:
             pool.renew()
@@ -152,12 +142,10 @@ def train(args: argparse.Namespace) -> None:
         with torch.autocast(device, torch.bfloat16):
             velocity = compiled(mixed, t, *tokens, positions(length, side, side).to(device))
         loss = (velocity.float() - (noise - latents)).square().mean()
-        for stepper in steppers:
-            stepper.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for stepper in steppers:
-            stepper.step()
+        optimiser.step()
         step += 1
         _follow(average, model, min(EMA, step / (step + 50)))
         seen.append(loss.item())
@@ -165,8 +153,8 @@ def train(args: argparse.Namespace) -> None:
             rate = (step - first) * args.batch / (time.monotonic() - begun)
             print(f"flow step {step} loss {np.mean(seen[-50:]):.4f} {rate:.0f} samples/s {clock}", flush=True)
         if step % args.save_every == 0:
-            _save(args, model, average, steppers, step, pool)
-    _save(args, model, average, steppers, step, pool)
+            _save(args, model, average, optimiser, step, pool)
+    _save(args, model, average, optimiser, step, pool)
 
 
 @torch.no_grad()
@@ -176,19 +164,17 @@ def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
 
 
-def _save(args, model, average, steppers, step, pool) -> None:
-    state = [s.state_dict() for s in steppers]
-    save(args.out / "flow.pt", model, None, step, average=average.state_dict(), steppers=state,
+def _save(args, model, average, optimiser, step, pool) -> None:
+    save(args.out / "flow.pt", model, optimiser, step, average=average.state_dict(),
          config={"num_layers": args.double, "num_single_layers": args.single}, shift=pool.shift, scale=pool.scale)  # fmt: skip
 
 
-def _resume(path: Path, model: Painter, steppers: list, pool: Pool) -> int:
+def _resume(path: Path, model: Painter, optimiser: torch.optim.Optimizer, pool: Pool) -> int:
     """Load what there is; the latents' scale is measured once and then kept, for the weights depend on it."""
     if path.exists():
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
-        for stepper, stored in zip(steppers, state["steppers"], strict=True):
-            stepper.load_state_dict(stored)
+        optimiser.load_state_dict(state["optimiser"])
         pool.shift, pool.scale = state["shift"], state["scale"]
         return state["step"]
     sample = pool.latents[:4096].float()
@@ -202,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=1.2e-3)
     parser.add_argument("--double", type=int, default=2)
     parser.add_argument("--single", type=int, default=8)
     parser.add_argument("--time-mean", type=float, default=0.2)

@@ -1,0 +1,67 @@
+"""The embedded engine against stock diffusers on the same checkpoint: the same picture within 2/255.
+
+Runs where torch and diffusers are installed (`make test` makes an environment for it); the core never needs them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+
+from limner.engines.mini import MiniEngine  # noqa: E402
+from limner.types import RAW_RGB, Image  # noqa: E402
+
+CHECKPOINT = Path(__file__).parents[2] / "training" / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """The stock class opens the checkpoint by itself; nothing of ours is registered with it."""
+    loaded = diffusers.FluxPipeline.from_pretrained(CHECKPOINT, dtype=torch.float32)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+async def ours(engine: MiniEngine, prompt: str, **wishes) -> np.ndarray:
+    request = engine.cards()[0].request(prompt, **wishes)
+    events = [event async for event in engine.generate(request)]
+    image = next(event for event in events if isinstance(event, Image))
+    assert image.mime == RAW_RGB
+    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+
+
+def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float, length: int) -> np.ndarray:
+    guided = {"negative_prompt": "", "true_cfg_scale": guidance} if guidance != 1 else {}
+    made = pipeline(
+        prompt=prompt,
+        width=256,
+        height=256,
+        num_inference_steps=steps,
+        latents=torch.from_numpy(engine.noise(seed)),
+        max_sequence_length=length,
+        output_type="np",
+        **guided,
+    )
+    return np.round(made.images[0] * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seed", "steps", "guidance", "length"),
+    [
+        ("a cat", 7, 16, 3.0, 16),
+        ("a red apple on a blue background", 1, 8, 1.0, 16),
+        ("hello world user", 3, 28, 4.5, 16),
+        ("a high quality photo of two rockets and a house beside a very tall green tree at night, sharp", 5, 4, 3.0, 32),
+        ("кот 🐈", 2, 8, 3.0, 32),
+    ],
+)
+async def test_same_picture_as_diffusers(pipeline, prompt, seed, steps, guidance, length):
+    """Prompt, seed, steps and guidance equal: no pixel differs by more than 2 of 255."""
+    async with MiniEngine() as engine:
+        wishes = {"seed": seed, "num_inference_steps": steps, "guidance_scale": guidance}
+        mine = await ours(engine, prompt, **wishes)
+        other = theirs(pipeline, engine, prompt, seed, steps, guidance, length)
+    assert np.abs(mine.astype(int) - other.astype(int)).max() <= 2

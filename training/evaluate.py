@@ -1,0 +1,226 @@
+"""The judge: names generated pictures with a classifier that never saw the model, and prints one table.
+
+The classifier learns the training drawings under heavy augmentation and is itself tested, first, on an icon set that
+neither it nor the model ever saw (twemoji). Its accuracy there bounds what it can say of the model.
+
+    python evaluate.py train --minutes 5 --out runs/first     # once
+    python evaluate.py judge --out runs/first --sheet ../docs/images/first-weights.png
+"""
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from checkpoint import Clock, load, save
+from data import GROUNDS, HELD_OUT, STYLES, Drawings
+from PIL import Image
+from torch import nn
+
+SIDE = 64
+SHEET = ("a cat", "a dog", "a red apple", "a house", "a rocket", "a pizza", "a tree on a blue background")
+
+
+def judge_net(classes: int) -> nn.Module:
+    """(B, 3, 64, 64) in 0..1 -> logits (B, classes)."""
+    layers: list[nn.Module] = []
+    widths = (3, 32, 64, 128, 256)
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 256, classes))
+
+
+def stack(drawings: Drawings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Premultiplied RGBA (M, 4, SIDE, SIDE) in 0..1 and their concepts (M,)."""
+    small = [np.asarray(Image.fromarray(d.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)) for d in drawings.items]
+    rgba = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
+    rgba[:, :3] *= rgba[:, 3:]
+    return rgba, torch.tensor([d.concept for d in drawings.items])
+
+
+def augment(rgba: torch.Tensor) -> torch.Tensor:
+    """Random size, place, turn, ground, hue, contrast and blur: (B, 4, S, S) -> (B, 3, S, S)."""
+    b = len(rgba)
+    scale = torch.empty(b).uniform_(1.0, 1.9)
+    angle = torch.randn(b) * 0.15
+    mirror = torch.where(torch.rand(b) < 0.3, -1.0, 1.0)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    shift = torch.empty(b, 2).uniform_(-1, 1) * (scale[:, None] - 1) * 0.8
+    theta = torch.stack([torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1)  # fmt: skip
+    moved = F.grid_sample(rgba, F.affine_grid(theta, rgba.shape, align_corners=False), align_corners=False)
+    plain = torch.where(torch.rand(b, 1) < 0.5, torch.ones(b, 3), torch.rand(b, 3))[..., None, None]
+    picture = moved[:, :3] + (1 - moved[:, 3:]) * plain
+    # Colours differ between icon sets more than shapes do: mix channels a little, and sometimes drop colour.
+    mix = torch.eye(3) + 0.12 * torch.randn(b, 3, 3)
+    picture = torch.einsum("bij,bjhw->bihw", mix, picture)
+    grey = picture.mean(1, keepdim=True).expand_as(picture)
+    picture = torch.where(torch.rand(b, 1, 1, 1) < 0.15, grey, picture)
+    soft = F.avg_pool2d(picture, 3, stride=1, padding=1)
+    return torch.where(torch.rand(b, 1, 1, 1) < 0.4, soft, picture).clamp(0, 1)
+
+
+def train_judge(args: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    known = Drawings(args.packages, args.cache, styles=tuple(STYLES))
+    rgba, concepts = stack(known)
+    net = judge_net(len(known.concepts))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.05)
+    clock, step = Clock(args.minutes, tail=0.7), 0
+    while not clock.done():
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * min(1, (step + 1) / 100) * clock.decay()
+        rows = torch.randint(len(rgba), (256,))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(augment(rgba[rows]))
+        loss = F.cross_entropy(logits.float(), concepts[rows], label_smoothing=0.1)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        step += 1
+        if step % 100 == 0:
+            print(f"judge step {step} loss {loss.item():.3f} {clock}", flush=True)
+    save(args.out / "judge.pt", net, None, step)
+    print(self_check(net.eval(), args))
+
+
+@torch.no_grad()
+def self_check(net: nn.Module, args: argparse.Namespace) -> str:
+    """Top-1 and top-5 on drawings of an icon set that nothing here was trained on."""
+    rgba, concepts = stack(Drawings(args.packages, args.cache, styles=(HELD_OUT,)))
+    shrunk = F.interpolate(rgba, scale_factor=0.8, mode="area")
+    rgba = F.pad(shrunk, [(SIDE - shrunk.shape[-1]) // 2, (SIDE - shrunk.shape[-1] + 1) // 2] * 2)
+    best = net(rgba[:, :3] + 1 - rgba[:, 3:]).topk(5).indices
+    hits = best == concepts[:, None]
+    return f"judge on held-out {HELD_OUT}: top-1 {hits[:, 0].float().mean():.1%}, top-5 {hits.any(1).float().mean():.1%}"
+
+
+class Model:
+    """The shipped engine, asked for one picture after the other."""
+
+    def __init__(self) -> None:
+        from limner.engines.mini import MiniEngine
+
+        self.engine = MiniEngine()
+        self.card = self.engine.cards()[0]
+
+    def draw(self, prompts: list[tuple[str, int]], **wishes) -> np.ndarray:
+        """uint8 (P, 256, 256, 3) for (prompt, seed) pairs."""
+        from limner.types import Image as Drawn
+
+        async def run() -> list[bytes]:
+            out = []
+            async with self.engine as engine:
+                for prompt, seed in prompts:
+                    async for event in engine.generate(self.card.request(prompt, seed=seed, **wishes)):
+                        if isinstance(event, Drawn):
+                            out.append(event.data)
+            return out
+
+        side = self.card.native.width
+        pictures = [np.frombuffer(d, np.uint8).reshape(side, side, 3) for d in asyncio.run(run())]
+        self.__init__()
+        return np.stack(pictures)
+
+
+def look(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 (P, H, W, 3) -> what the judge takes, (P, 3, SIDE, SIDE)."""
+    return F.interpolate(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255, (SIDE, SIDE), mode="area")
+
+
+def hits(net: nn.Module, pictures: torch.Tensor, wanted: list[int], depth: int) -> float:
+    with torch.no_grad():
+        best = net(pictures).topk(depth).indices
+    return (best == torch.tensor(wanted)[:, None]).any(1).float().mean().item()
+
+
+def named(model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None) -> dict[str, float]:
+    """Top-1 and top-5 over concepts: those of one word first, at most `limit`."""
+    order = sorted(range(len(drawings.concepts)), key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
+    asked = [(f"a {drawings.concepts[i].label}", 1000 * s + i) for i in order for s in range(seeds)]
+    wanted = [i for i in order for _ in range(seeds)]
+    pictures = model.draw(asked)
+    seen = look(pictures)
+    spread = seen.view(len(order), seeds, -1)
+    apart = (spread[:, 0] - spread[:, -1]).abs().mean().item()
+    rgba, _ = stack(drawings)
+    known = F.interpolate(rgba[:, :3] + 1 - rgba[:, 3:], (16, 16), mode="area").flatten(1)
+    near = torch.cdist(F.interpolate(seen, (16, 16), mode="area").flatten(1), known, p=1).min(1).values / known.shape[1]
+    return {
+        "top1": hits(net, seen, wanted, 1), "top5": hits(net, seen, wanted, 5),
+        "seed distance": apart, "nearest drawing": near.mean().item(),
+    }  # fmt: skip
+
+
+def grounds(model: Model) -> float:
+    """Share of pictures whose border is nearest to the ground that was asked for."""
+    things = ("cat", "car", "house", "banana", "guitar")
+    asked = [(f"a {t} on a {g} background", i) for i, t in enumerate(things) for g in GROUNDS]
+    palette = np.array([*GROUNDS.values(), (255, 255, 255)], float)
+    right = 0
+    for (prompt, _), picture in zip(asked, model.draw(asked), strict=True):
+        border = np.concatenate([picture[:6].reshape(-1, 3), picture[-6:].reshape(-1, 3)])
+        found = int(np.square(palette - np.median(border, 0)).sum(1).argmin())
+        right += prompt.endswith(f" on a {[*GROUNDS, 'white'][found]} background")
+    return right / len(asked)
+
+
+def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float:
+    """Share of "a X and a Y" in which the judge finds X on the left and Y on the right among its first five."""
+    rng = np.random.default_rng(7)
+    words = [i for i, c in enumerate(drawings.concepts) if " " not in c.label]
+    chosen = [rng.choice(words, 2, replace=False) for _ in range(count)]
+    asked = [(f"a {drawings.concepts[a].label} and a {drawings.concepts[b].label}", k) for k, (a, b) in enumerate(chosen)]
+    pictures = model.draw(asked)
+    found = 0
+    for picture, pair in zip(pictures, chosen, strict=True):
+        halves = look(np.stack([picture[64:192, :128], picture[64:192, 128:]]))
+        with torch.no_grad():
+            best = net(halves).topk(5).indices
+        found += all(int(w) in best[k].tolist() for k, w in enumerate(pair))
+    return found / count
+
+
+def sheet(model: Model, prompts: tuple[str, ...], seeds: tuple[int, ...], path: Path) -> None:
+    pictures = model.draw([(p, s) for s in seeds for p in prompts])
+    rows = [np.concatenate(list(pictures[k : k + len(prompts)]), 1) for k in range(0, len(pictures), len(prompts))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows, 0)).save(path, optimize=True)
+
+
+def judge(args: argparse.Namespace) -> None:
+    drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
+    net = judge_net(len(drawings.concepts))
+    load(args.out / "judge.pt", net)
+    net.eval()
+    print(self_check(net, args))
+    model = Model()
+    if args.sheet:
+        sheet(model, SHEET, (1, 2, 3), args.sheet)
+    table = {"weights": model.card.weights, "300 nouns": named(model, net, drawings, args.seeds, 300)}
+    if args.all:
+        table["all concepts"] = named(model, net, drawings, args.seeds, None)
+    table |= {"ground colour": grounds(model), "pairs, both in top-5": pairs(model, net, drawings, 100)}
+    print(json.dumps(table, indent=2))
+
+
+def main() -> None:
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("train", "judge"))
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--packages", type=Path, default=here / "node_modules")
+    parser.add_argument("--cache", type=Path, default=here / "cache")
+    parser.add_argument("--out", type=Path, default=here / "runs/first")
+    args = parser.parse_args()
+    (train_judge if args.stage == "train" else judge)(args)
+
+
+if __name__ == "__main__":
+    main()
