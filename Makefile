@@ -51,7 +51,7 @@ clean: ## Remove what the commands above made; the pictures stay
 	rm -rf $(VENV) $(PARITY) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.made:
-	@echo "Setting up $(VENV): about 100 MB to fetch, once."
+	@echo "Setting up $(VENV): about 70 MB to fetch, once."
 	@python=$$(tools/python) && "$$python" -m venv $(VENV)
 	@touch $@
 
