@@ -8,7 +8,7 @@ from typing import Self
 
 from limner.engine import from_blocking
 from limner.errors import EngineError
-from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Progress, Size
+from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
 
 CARD = ModelCard(
     id="limner-mini",
@@ -21,6 +21,7 @@ CARD = ModelCard(
     min_side=64,
     max_side=2048,
     quality_steps={"low": 2, "medium": 4, "high": 8},
+    abilities=("generate", "preview"),
     weights="0123456789ab",
 )
 
@@ -48,20 +49,22 @@ class GradientEngine:
     def _draw(self, request: ImageRequest) -> Iterator[Event]:
         total = request.n * request.num_inference_steps
         for index in range(request.n):
-            seed = request.seed_of(index)
             for step in range(request.num_inference_steps):
                 self.stepped += 1
                 time.sleep(self.seconds)
                 if request.prompt == "explode" and step == 1:
                     raise EngineError("The engine exploded, as it was asked to.")
                 yield Progress(step=index * request.num_inference_steps + step + 1, total=total)
-            colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
-            row = b"".join(bytes((colour[0], colour[1], x * 255 // request.width)) for x in range(request.width))
-            yield Image(
-                data=row * request.height,
-                mime=RAW_RGB,
-                width=request.width,
-                height=request.height,
-                seed=seed,
-                index=index,
-            )
+                if step + 1 in request.preview_steps():
+                    yield Preview(image=picture(request, index, (step + 1) / request.num_inference_steps))
+            yield picture(request, index)
+
+
+def picture(request: ImageRequest, index: int, done: float = 1.0) -> Image:
+    """The gradient, paler the less of it is `done`."""
+    seed = request.seed_of(index)
+    colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
+    red, green = (255 - round(done * (255 - value)) for value in colour[:2])
+    row = b"".join(bytes((red, green, x * 255 // request.width)) for x in range(request.width))
+    size = {"width": request.width, "height": request.height}
+    return Image(data=row * request.height, mime=RAW_RGB, **size, seed=seed, index=index)

@@ -30,6 +30,8 @@ METADATA_LEVELS = ("full", "provenance", "none")
 def recipe(request: ImageRequest, image: Image, *, weights: str, version: str) -> dict[str, Any]:
     """Everything that makes `image` again: asked with n = 1 and the picture's own seed."""
     wish = asdict(request) | {"n": 1, "seed": image.seed}
+    # Whoever watched gets the same file as whoever did not.
+    del wish["partial_images"]
     return {"limner": version, "weights": weights, **wish}
 
 

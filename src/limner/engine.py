@@ -25,6 +25,9 @@ class Engine(Protocol):
     def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
         """Yield `Progress` after each step and `n` times an `Image`, in order of index.
 
+        An engine whose card has the ability "preview" also yields a `Preview` after each of the steps that
+        `request.preview_steps()` names. Previews do not change the picture.
+
         Closing the iterator stops the work within one denoising step.
 
         Raises:

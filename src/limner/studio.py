@@ -17,7 +17,7 @@ from limner import __version__, codecs
 from limner.engine import Engine
 from limner.errors import ModelNotFoundError, NotReadyError, QueueFullError
 from limner.registry import ALIASES, DEFAULT_MODEL
-from limner.types import Event, Image, ImageRequest, ModelCard, nearest
+from limner.types import Event, Image, ImageRequest, ModelCard, Preview, Progress, nearest
 
 # openai-python does not retry at all when it is told to wait longer than this.
 MAX_RETRY_AFTER = 120.0
@@ -108,7 +108,7 @@ class Studio:
         return sum(line.waiting for line in {id(line): line for line in self._lines.values()}.values())
 
     async def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
-        """Wait for a turn, then yield the engine's events, each `Image` encoded as the request asks.
+        """Wait for a turn, then yield the engine's events, pictures and previews encoded as the request asks.
 
         Closing the iterator gives the place in the line back, or stops the engine within one step.
 
@@ -124,7 +124,13 @@ class Studio:
             begun = time.monotonic()
             async with contextlib.aclosing(line.engine.generate(request)) as events:
                 async for event in events:
-                    yield await self._encoded(event, request) if isinstance(event, Image) else event
+                    match event:
+                        case Image():
+                            yield await self._encoded(event, request)
+                        case Preview():
+                            yield Preview(image=await self._encoded(event.image, request, final=False))
+                        case Progress():
+                            yield event
             line.took(time.monotonic() - begun)
 
     @contextlib.asynccontextmanager
@@ -145,8 +151,10 @@ class Studio:
         finally:
             line.turn.release()
 
-    async def _encoded(self, image: Image, request: ImageRequest) -> Image:
-        made = codecs.recipe(request, image, weights=self._cards[request.model].weights, version=__version__)
+    async def _encoded(self, image: Image, request: ImageRequest, *, final: bool = True) -> Image:
+        made = None
+        if final:
+            made = codecs.recipe(request, image, weights=self._cards[request.model].weights, version=__version__)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._encoders, lambda: codecs.encode(image, request, made, metadata=self._metadata)

@@ -19,6 +19,7 @@ RAW_RGB = "image/x-raw-rgb"
 # Seeds fit the 32 bits that every program in this field shows and takes.
 MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 32_000
+MAX_PREVIEWS = 3
 
 _Number = TypeVar("_Number", int, float)
 
@@ -89,10 +90,18 @@ class ImageRequest:
     output_compression: int
     # What `num_inference_steps` came from, as the API echoes it: low, medium or high.
     quality: str
+    # Previews wished for while each picture is drawn, 0..MAX_PREVIEWS; they never change the picture.
+    partial_images: int
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`; it wraps round at MAX_SEED."""
         return (self.seed + index) % (MAX_SEED + 1)
+
+    def preview_steps(self) -> frozenset[int]:
+        """The steps of a picture after which a preview is due, evenly spaced; fewer where the steps are few."""
+        parts = self.partial_images + 1
+        due = {-(-part * self.num_inference_steps // parts) for part in range(1, parts)}
+        return frozenset(due - {self.num_inference_steps})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +169,7 @@ class ModelCard:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.
 
         `wishes`: any of n, size, seed, num_inference_steps, guidance_scale, negative_prompt, quality, output_format,
-        output_compression; None is the same as absent. Types are the caller's promise, meanings are checked here.
+        output_compression, partial_images; None is the same as absent. Types are the caller's promise, meanings are checked here.
 
         Raises:
             InvalidRequestError: a value is out of range or not known; `param` names it.
@@ -196,6 +205,7 @@ class ModelCard:
             output_format=output_format,
             output_compression=_between("output_compression", given.pop("output_compression", 100), 0, 100),
             quality=quality,
+            partial_images=_between("partial_images", given.pop("partial_images", 0), 0, MAX_PREVIEWS),
         )
         if given:
             name = next(iter(given))

@@ -9,7 +9,7 @@ import pytest
 
 from limner.engine import Engine
 from limner.errors import EngineError
-from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, Event, Image, ImageRequest, Progress
+from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, Event, Image, ImageRequest, Preview, Progress
 from tests.fakes import GradientEngine
 
 NO_WEIGHTS = pytest.mark.skipif(
@@ -107,6 +107,34 @@ async def test_n_pictures_in_order_each_with_its_seed(engine: Engine) -> None:
     assert steps == [1, 2, 3, 4, 5, 6]
     assert {event.total for event in events if isinstance(event, Progress)} == {6}
     assert len({image.data for image in made}) == 3
+
+
+@pytest.mark.parametrize(
+    ("steps", "wanted", "due"), [(4, 3, [1, 2, 3]), (6, 2, [2, 4]), (4, 1, [2]), (2, 3, [1]), (1, 3, [])]
+)
+async def test_previews_come_evenly_before_the_picture_and_do_not_change_it(
+    engine: Engine, steps: int, wanted: int, due: list[int]
+) -> None:
+    if "preview" not in engine.cards()[0].abilities:
+        pytest.skip(f"{type(engine).__name__} gives no previews")
+    plain = await pictures(engine, wish(engine, n=2, num_inference_steps=steps))
+    events = await drawn(engine, wish(engine, n=2, num_inference_steps=steps, partial_images=wanted))
+    assert [event for event in events if isinstance(event, Image)] == plain
+    seen: list[tuple[int, int]] = []
+    step = 0
+    for event in events:
+        if isinstance(event, Progress):
+            step = event.step
+        elif isinstance(event, Preview):
+            assert (event.image.mime, event.image.width, event.image.height) == (RAW_RGB, 64, 64)
+            assert event.image.data != plain[event.image.index].data
+            assert event.image.seed == plain[event.image.index].seed
+            seen.append((event.image.index, step))
+    assert seen == [(index, index * steps + at) for index in (0, 1) for at in due]
+
+
+async def test_no_previews_where_none_were_asked_for(engine: Engine) -> None:
+    assert not [event for event in await drawn(engine, wish(engine)) if isinstance(event, Preview)]
 
 
 async def test_a_pictures_own_seed_makes_it_again_alone(engine: Engine) -> None:

@@ -33,12 +33,13 @@ def test_defaults_come_from_the_card() -> None:
         output_format="png",
         output_compression=100,
         quality="medium",
+        partial_images=0,
     )
 
 
 def test_none_is_the_same_as_absent() -> None:
     names = ("n", "size", "num_inference_steps", "guidance_scale", "negative_prompt", "quality", "output_format",
-             "output_compression")  # fmt: skip
+             "output_compression", "partial_images")  # fmt: skip
     assert CARD.request("a cat", seed=1, **dict.fromkeys(names)) == CARD.request("a cat", seed=1)
 
 
@@ -62,6 +63,8 @@ def test_a_request_cannot_be_changed() -> None:
         ("guidance_scale", float("inf"), "decimal_above_max_value"),
         ("output_compression", -1, "integer_below_min_value"),
         ("output_compression", 101, "integer_above_max_value"),
+        ("partial_images", -1, "integer_below_min_value"),
+        ("partial_images", 4, "integer_above_max_value"),
         ("output_format", "gif", "invalid_value"),
         ("quality", "superb", "invalid_value"),
         ("size", "63x64", "invalid_value"),
