@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from autoencoder import INNER, OUTER, build
+from autoencoder import INNER, LATENTS, OUTER, build
 from checkpoint import load
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from flow import Painter
@@ -26,7 +26,7 @@ from torch import nn
 
 # The scheduler's time shift: above 1 spends more steps where the layout is decided.
 SHIFT = 1.5
-GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "tokenizer.json")
+GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "tokenizer.json")
 
 
 class Text(nn.Module):
@@ -50,6 +50,18 @@ class Decoder(nn.Module):
     def forward(self, latents):
         drawn = self.decoder(latents / self.scale + self.shift)
         return torch.round((drawn / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class Encoder(nn.Module):
+    """uint8 pixels (B, 32h, 32w, 3) -> the means of their latents, unpacked, at the flow's scale (B, 32, h, w)."""
+
+    def __init__(self, vae, shift: float, scale: float):
+        super().__init__()
+        self.encoder, self.shift, self.scale = vae.encoder, shift, scale
+
+    def forward(self, pixels):
+        seen = self.encoder(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        return (seen[:, :LATENTS] - self.shift) * self.scale
 
 
 def halve(module: nn.Module) -> nn.Module:
@@ -144,6 +156,9 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
     )  # fmt: skip
     decoder = Decoder(vae, state["shift"], state["scale"])
     export(decoder, {"latents": torch.randn(2, 32, 8, 8)}, {"latents": {0: batch, 2: tall, 3: wide}}, ["pixels"], folder / "decoder.onnx")  # fmt: skip
+    seen = torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8)
+    # Only the batch is free: the engine reads pictures at the native size.
+    export(Encoder(vae, state["shift"], state["scale"]), {"pixels": seen}, {"pixels": {0: batch}}, ["latents"], folder / "encoder.onnx")  # fmt: skip
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 
