@@ -2,8 +2,8 @@
 
 The latents that the flow transformer learns are those of the inner encoder, so `inner` must be finished before
 flow.py starts and is frozen afterwards; `outer` may run later, since it changes only how latents are drawn and
-how a 256 px picture is read. The drawings are vectors, so what 64 px leave open, the decoder can know. Loss: L1 + MSE + L1 of Sobel edges, with noise on the latents so that the decoder
-forgives the flow's small errors.
+how a 256 px picture is read. The drawings are vectors, so what 64 px leave open, the decoder can know. Loss: L1 + MSE +
+L1 of differences, with noise on the latents so that the decoder forgives the flow's small errors.
 
     python autoencoder.py inner --minutes 15 --out runs/first
     python autoencoder.py outer --minutes 10 --out runs/first
@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
 from checkpoint import Clock, load, save
 from data import STYLES, Composer, Drawings
-from diffusers import AutoencoderKL
 from feed import Feed
 
 LATENTS = 32
@@ -51,8 +52,8 @@ def straighten(vae: AutoencoderKL) -> AutoencoderKL:
     """Start as a nearly linear pyramid: the picture passes the levels unharmed and the residual branches begin small.
 
     With PyTorch's default init each strided conv shrinks its signal: with five levels the error stood at 0.145 after
-    250 steps; with this start it was at 0.123 after 100 (LOG.md, 2026-11-22). The idea is DC-AE's non-parametric shortcut
-    (arXiv:2410.10733), as an init, since the class cannot carry it as a layer.
+    250 steps; with this start it was at 0.123 after 100 (LOG.md, 2026-11-22). The idea is DC-AE's non-parametric
+    shortcut (arXiv:2410.10733), as an init, since the class cannot carry it as a layer.
     """
     for name, module in vae.named_modules():
         if name.endswith("conv2"):
@@ -118,7 +119,7 @@ def train(stage: str, args: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     size = INNER_SIZE if stage == "inner" else OUTER_SIZE
-    drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
+    drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
     feed = Feed(Composer(drawings, size), args.batch, seed=int(time.time()))
     inner = build(INNER)
     if stage == "outer":
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=list(STYLES))
     parser.add_argument("--packages", type=Path, default=here / "node_modules")
     parser.add_argument("--cache", type=Path, default=here / "cache")
     parser.add_argument("--out", type=Path, default=here / "runs/first")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from concepts import Concept, load_concepts
 from PIL import Image
+
+from concepts import Concept, load_concepts
 
 # Icon set -> the word that a caption uses for its style. The first is the default look of a bare prompt.
 STYLES = {"fluent-emoji-flat": "flat", "noto": "shaded"}
@@ -121,7 +122,12 @@ def paste(canvas: np.ndarray, rgba: np.ndarray, centre: tuple[float, float], ext
     """Lay a drawing over a float32 RGB canvas (size, size, 3) in 0..255, in place. Units: shares of the canvas."""
     size = canvas.shape[0]
     side = max(4, round(extent * size))
-    patch = np.asarray(Image.fromarray(rgba).resize((side, side), Image.Resampling.BOX if side < rgba.shape[0] else Image.Resampling.BICUBIC, reducing_gap=None), np.float32)  # fmt: skip
+    patch = np.asarray(
+        Image.fromarray(rgba).resize(
+            (side, side), Image.Resampling.BOX if side < rgba.shape[0] else Image.Resampling.BICUBIC, reducing_gap=None
+        ),
+        np.float32,
+    )
     x0, y0 = round(centre[0] * size - side / 2), round(centre[1] * size - side / 2)
     left, top = max(0, x0), max(0, y0)
     right, bottom = min(size, x0 + side), min(size, y0 + side)
@@ -150,9 +156,11 @@ class Composer:
         self.weights = weights / weights.sum()
 
     def scene(self, rng: np.random.Generator) -> Scene:
-        count = int(rng.choice([1, 2, 3], p=[0.84, 0.12, 0.04]))
+        count = int(rng.choice([1, 2, 3], p=[0.88, 0.09, 0.03]))
         if count == 3 and rng.random() < 0.4:
-            concepts = [self.drawings.by_label[k] for k in ("waving hand", "globe showing europe-africa", "bust in silhouette")]  # fmt: skip
+            concepts = [
+                self.drawings.by_label[k] for k in ("waving hand", "globe showing europe-africa", "bust in silhouette")
+            ]
         else:
             concepts = rng.choice(len(self.weights), size=count, p=self.weights).tolist()
             if count == 2 and rng.random() < 0.2:
@@ -184,9 +192,9 @@ class Composer:
         if len(chosen) != 1 or chosen[0].hue is None:
             return None
         draw = rng.random()
-        if draw < 0.15:
+        if draw < 0.08:
             return chosen[0].hue
-        return str(rng.choice(list(HUES))) if draw < 0.27 else None
+        return str(rng.choice(list(HUES))) if draw < 0.16 else None
 
     def _caption(self, items: list[Drawing], colour: str | None, ground: str | None, rng: np.random.Generator) -> str:
         words = [self._noun(d.concept, rng) for d in items]
@@ -196,12 +204,20 @@ class Composer:
             things = [article(f"{colour} {w}" if colour and not w.startswith(colour) else w, rng) for w in words]
             joiner = str(rng.choice([" and ", " and ", " with ", ", ", " "]))
             thing = joiner.join(things)
-        text = str(rng.choice(["{}", "{}", "{}", "a picture of {}", "a drawing of {}", "a photo of {}", "an icon of {}", "draw {}"])).format(thing)  # fmt: skip
-        if len({d.style for d in items}) == 1 and rng.random() < 0.2:
+        text = str(
+            rng.choice(
+                ["{}", "{}", "{}", "a picture of {}", "a drawing of {}", "a photo of {}", "an icon of {}", "draw {}"]
+            )
+        ).format(thing)
+        if len(self.drawings.styles) > 1 and len({d.style for d in items}) == 1 and rng.random() < 0.2:
             style = STYLES.get(items[0].style, "flat")
             text = f"{text}, {style} style" if rng.random() < 0.6 else f"{style} {text}"
         if ground:
-            text += str(rng.choice([" on a {} background", " on a {} background", " on {}", ", {} background", " with a {} background"])).format(ground)  # fmt: skip
+            text += str(
+                rng.choice(
+                    [" on a {} background", " on a {} background", " on {}", ", {} background", " with a {} background"]
+                )
+            ).format(ground)
         elif rng.random() < 0.15:
             text += str(rng.choice([" on a white background", " on white", ", white background"]))
         return text

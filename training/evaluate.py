@@ -9,16 +9,18 @@ neither it nor the model ever saw (twemoji). Its accuracy there bounds what it c
 
 import argparse
 import asyncio
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from checkpoint import Clock, load, save
-from data import GROUNDS, HELD_OUT, STYLES, Drawings
 from PIL import Image
 from torch import nn
+
+from checkpoint import Clock, load, save
+from data import GROUNDS, HELD_OUT, STYLES, Drawings
 
 SIDE = 64
 SHEET = ("a cat", "a dog", "a red apple", "a house", "a rocket", "a pizza", "a tree on a blue background")
@@ -28,7 +30,7 @@ def judge_net(classes: int) -> nn.Module:
     """(B, 3, 64, 64) in 0..1 -> logits (B, classes)."""
     layers: list[nn.Module] = []
     widths = (3, 32, 64, 128, 256)
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         layers += [nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 256, classes))
@@ -50,7 +52,9 @@ def augment(rgba: torch.Tensor) -> torch.Tensor:
     mirror = torch.where(torch.rand(b) < 0.3, -1.0, 1.0)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     shift = torch.empty(b, 2).uniform_(-1, 1) * (scale[:, None] - 1) * 0.8
-    theta = torch.stack([torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1)  # fmt: skip
+    theta = torch.stack(
+        [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1
+    )
     moved = F.grid_sample(rgba, F.affine_grid(theta, rgba.shape, align_corners=False), align_corners=False)
     plain = torch.where(torch.rand(b, 1) < 0.5, torch.ones(b, 3), torch.rand(b, 3))[..., None, None]
     picture = moved[:, :3] + (1 - moved[:, 3:]) * plain
@@ -95,7 +99,9 @@ def self_check(net: nn.Module, args: argparse.Namespace) -> str:
     rgba = F.pad(shrunk, [(SIDE - shrunk.shape[-1]) // 2, (SIDE - shrunk.shape[-1] + 1) // 2] * 2)
     best = net(rgba[:, :3] + 1 - rgba[:, 3:]).topk(5).indices
     hits = best == concepts[:, None]
-    return f"judge on held-out {HELD_OUT}: top-1 {hits[:, 0].float().mean():.1%}, top-5 {hits.any(1).float().mean():.1%}"
+    return (
+        f"judge on held-out {HELD_OUT}: top-1 {hits[:, 0].float().mean():.1%}, top-5 {hits.any(1).float().mean():.1%}"
+    )
 
 
 class Model:
@@ -173,7 +179,9 @@ def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float
     rng = np.random.default_rng(7)
     words = [i for i, c in enumerate(drawings.concepts) if " " not in c.label]
     chosen = [rng.choice(words, 2, replace=False) for _ in range(count)]
-    asked = [(f"a {drawings.concepts[a].label} and a {drawings.concepts[b].label}", k) for k, (a, b) in enumerate(chosen)]
+    asked = [
+        (f"a {drawings.concepts[a].label} and a {drawings.concepts[b].label}", k) for k, (a, b) in enumerate(chosen)
+    ]
     pictures = model.draw(asked)
     found = 0
     for picture, pair in zip(pictures, chosen, strict=True):

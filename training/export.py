@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from autoencoder import INNER, LATENTS, OUTER, build
-from checkpoint import load
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-from flow import Painter
-from flux import FluxConfig, positions
 from onnx import TensorProto, helper, numpy_helper
-from text import LENGTHS, clip_tokenizer, t5_tokenizer
 from tokenizers import Tokenizer
 from torch import nn
+
+from autoencoder import INNER, LATENTS, OUTER, build
+from checkpoint import load
+from flow import Painter
+from flux import FluxConfig, positions
+from text import LENGTHS, clip_tokenizer, t5_tokenizer
 
 # The scheduler's time shift: above 1 spends more steps where the layout is decided.
 SHIFT = 1.5
@@ -123,7 +124,8 @@ def shrink(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def export(module: nn.Module, inputs: dict, dynamic: dict, outputs: list[str], path: Path) -> None:
     program = torch.onnx.export(
-        module, (), kwargs=inputs, dynamic_shapes=dynamic, output_names=outputs, dynamo=True, opset_version=20, verbose=False,
+        module, (), kwargs=inputs, dynamic_shapes=dynamic, output_names=outputs,
+        dynamo=True, opset_version=20, verbose=False,
     )  # fmt: skip
     program.optimize()
     onnx.save(shrink(program.model_proto), path)
@@ -151,14 +153,29 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
     }
     export(
         painter.flux, flux_in,
-        {"latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch}, "ids": {0: torch.export.Dim.DYNAMIC}},
+        {
+            "latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch},
+            "ids": {0: torch.export.Dim.DYNAMIC},
+        },
         ["velocity"], folder / "flux.onnx",
     )  # fmt: skip
     decoder = Decoder(vae, state["shift"], state["scale"])
-    export(decoder, {"latents": torch.randn(2, 32, 8, 8)}, {"latents": {0: batch, 2: tall, 3: wide}}, ["pixels"], folder / "decoder.onnx")  # fmt: skip
+    export(
+        decoder,
+        {"latents": torch.randn(2, 32, 8, 8)},
+        {"latents": {0: batch, 2: tall, 3: wide}},
+        ["pixels"],
+        folder / "decoder.onnx",
+    )
     seen = torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8)
     # Only the batch is free: the engine reads pictures at the native size.
-    export(Encoder(vae, state["shift"], state["scale"]), {"pixels": seen}, {"pixels": {0: batch}}, ["latents"], folder / "encoder.onnx")  # fmt: skip
+    export(
+        Encoder(vae, state["shift"], state["scale"]),
+        {"pixels": seen},
+        {"pixels": {0: batch}},
+        ["latents"],
+        folder / "encoder.onnx",
+    )
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 

@@ -4,6 +4,7 @@ import queue
 import threading
 
 import numpy as np
+
 from data import Composer, Scene
 
 

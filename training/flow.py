@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
+from torch import nn
+
 from autoencoder import INNER, INNER_SIZE, build, encode, to_tensor
 from checkpoint import Clock, load, save
 from data import STYLES, Composer, Drawings
 from feed import Feed
 from flux import Flux, FluxConfig, pack, positions
 from text import LENGTHS, clip, clip_tokenizer, t5, t5_tokenizer, train_tokenizer
-from tokenizers import Tokenizer
-from torch import nn
 
 DROP = 0.1
 EMA = 0.998
@@ -52,7 +53,7 @@ class Pool:
     """Packed latents of composed scenes with their captions, kept in memory and renewed a little at each step."""
 
     def __init__(self, args: argparse.Namespace, device: str):
-        drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
+        drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
         self._feed = Feed(Composer(drawings, INNER_SIZE), 64, seed=int(time.time()))
         self._vae = build(INNER).to(device, memory_format=torch.channels_last).eval()
         load(args.out / "inner.pt", self._vae)
@@ -133,14 +134,14 @@ def train(args: argparse.Namespace) -> None:
         latents, captions = pool.batch(args.batch, rng)
         texts = words(captions, rng, length == LENGTHS[1])
         tokens = [
-            t(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")["input_ids"].to(device)
-            for t in (t5_words, clip_words)
-        ]  # fmt: skip
+            words_of(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")["input_ids"]
+            for words_of in (t5_words, clip_words)
+        ]
         t = torch.sigmoid(torch.randn(args.batch, device=device) + args.time_mean)
         noise = torch.randn_like(latents)
         mixed = latents + t[:, None, None] * (noise - latents)
         with torch.autocast(device, torch.bfloat16):
-            velocity = compiled(mixed, t, *tokens, positions(length, side, side).to(device))
+            velocity = compiled(mixed, t, *(ids.to(device) for ids in tokens), positions(length, side, side).to(device))
         loss = (velocity.float() - (noise - latents)).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -166,7 +167,8 @@ def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 def _save(args, model, average, optimiser, step, pool) -> None:
     save(args.out / "flow.pt", model, optimiser, step, average=average.state_dict(),
-         config={"num_layers": args.double, "num_single_layers": args.single}, shift=pool.shift, scale=pool.scale)  # fmt: skip
+         config={"num_layers": args.double, "num_single_layers": args.single},
+         shift=pool.shift, scale=pool.scale)  # fmt: skip
 
 
 def _resume(path: Path, model: Painter, optimiser: torch.optim.Optimizer, pool: Pool) -> int:
@@ -192,6 +194,7 @@ def main() -> None:
     parser.add_argument("--double", type=int, default=2)
     parser.add_argument("--single", type=int, default=8)
     parser.add_argument("--time-mean", type=float, default=0.2)
+    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=list(STYLES))
     parser.add_argument("--pool", type=int, default=40_000)
     parser.add_argument("--renew-every", type=int, default=4)
     parser.add_argument("--save-every", type=int, default=250)

@@ -210,7 +210,9 @@ class Flux(nn.Module):
         self.context_embedder = nn.Linear(config.joint_attention_dim, dim)
         self.x_embedder = nn.Linear(config.in_channels, dim)
         self.transformer_blocks = nn.ModuleList(DoubleBlock(heads, head_dim) for _ in range(config.num_layers))
-        self.single_transformer_blocks = nn.ModuleList(SingleBlock(heads, head_dim) for _ in range(config.num_single_layers))  # fmt: skip
+        self.single_transformer_blocks = nn.ModuleList(
+            SingleBlock(heads, head_dim) for _ in range(config.num_single_layers)
+        )
         self.norm_out = Modulation(dim, 2)
         self.proj_out = nn.Linear(dim, config.in_channels)
         nn.init.zeros_(self.proj_out.weight)

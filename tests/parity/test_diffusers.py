@@ -33,7 +33,9 @@ async def ours(engine: MiniEngine, prompt: str, **wishes) -> np.ndarray:
     return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
 
 
-def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float, length: int) -> np.ndarray:
+def theirs(
+    pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float, length: int
+) -> np.ndarray:
     guided = {"negative_prompt": "", "true_cfg_scale": guidance} if guidance != 1 else {}
     made = pipeline(
         prompt=prompt,
@@ -54,7 +56,13 @@ def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, gui
         ("a cat", 7, 16, 3.0, 16),
         ("a red apple on a blue background", 1, 8, 1.0, 16),
         ("hello world user", 3, 28, 4.5, 16),
-        ("a high quality photo of two rockets and a house beside a very tall green tree at night, sharp", 5, 4, 3.0, 32),
+        (
+            "a high quality photo of two rockets and a house beside a very tall green tree at night, sharp",
+            5,
+            4,
+            3.0,
+            32,
+        ),
         ("кот 🐈", 2, 8, 3.0, 32),
     ],
 )
