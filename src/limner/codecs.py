@@ -32,6 +32,10 @@ def recipe(request: ImageRequest, image: Image, *, weights: str, version: str) -
     wish = asdict(request) | {"n": 1, "seed": image.seed}
     # Whoever watched gets the same file as whoever did not.
     del wish["partial_images"]
+    # The pictures that an edit began with are not ours to hand on; that there were some is said.
+    images, mask, strength = (wish.pop(name) for name in ("images", "mask", "strength"))
+    if images:
+        wish |= {"sources": len(images), "masked": bool(mask), "strength": strength}
     return {"limner": version, "weights": weights, **wish}
 
 
@@ -130,8 +134,14 @@ def wishes_of(made: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as the arguments of `ModelCard.request`, its model aside.
 
     Raises:
-        InvalidRequestError: something is missing or of another type; a recipe is a file, and files get edited.
+        InvalidRequestError: something is missing or of another type; a recipe is a file, and files get edited. Or it
+            needs a picture that no recipe holds.
     """
+    if made.get("sources"):
+        raise InvalidRequestError(
+            "The picture was made from another picture, which its recipe does not hold; edit that one again.",
+            param="picture",
+        )
     texts = ("model", "prompt", "negative_prompt", "quality", "output_format")
     numbers = ("seed", "num_inference_steps", "output_compression", "width", "height")
     kinds = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, int), "guidance_scale": int | float}

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from limner.errors import InvalidRequestError
+from limner.sources import Source, size_near, start_of
 
 # Pictures of these kinds can be written, each with its MIME type.
 OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType({"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"})
@@ -92,6 +93,12 @@ class ImageRequest:
     quality: str
     # Previews wished for while each picture is drawn, 0..MAX_PREVIEWS; they never change the picture.
     partial_images: int
+    # Pictures to start from, the one to be edited first; none when the picture is drawn from the prompt alone.
+    images: tuple[Source, ...] = field(default=(), repr=False)
+    # Rows of one byte a pixel at the size of the first source: 255 is repainted, 0 stays. Empty: all may change.
+    mask: bytes = field(default=b"", repr=False)
+    # How far the picture may leave its sources, 0..1; 1 where there are none.
+    strength: float = 1.0
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`; it wraps round at MAX_SEED."""
@@ -160,7 +167,7 @@ class ModelCard:
     max_n: int = 10
     # Request fields beyond prompt, n, size, seed and format that change the picture.
     knobs: frozenset[str] = frozenset({"num_inference_steps", "guidance_scale", "negative_prompt", "quality"})
-    # What it can do: "generate" now; later "edit", "mask", "vary", "preview".
+    # What it can do: "generate", "preview", and with pictures to start from "edit", "mask", "vary".
     abilities: tuple[str, ...] = ("generate",)
     # First twelve hex digits of the SHA-256 over the weights; "" where unknown.
     weights: str = ""
@@ -169,16 +176,19 @@ class ModelCard:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.
 
         `wishes`: any of n, size, seed, num_inference_steps, guidance_scale, negative_prompt, quality, output_format,
-        output_compression, partial_images; None is the same as absent. Types are the caller's promise, meanings are checked here.
+        output_compression, partial_images, and for edits images, mask, strength, input_fidelity; None is the same as
+        absent. Types are the caller's promise, meanings are checked here.
 
         Raises:
             InvalidRequestError: a value is out of range or not known; `param` names it.
         """
         given = {name: value for name, value in wishes.items() if value is not None}
-        self._check_prompt(prompt, "prompt")
+        # A variation has no prompt; start_of looks whether this model makes any.
+        self._check_prompt(prompt, "prompt", empty=bool(given.get("images")))
+        start = start_of(given, self.abilities, model=self.id, prompted=bool(prompt.strip()))
         negative = given.pop("negative_prompt", "")
         self._check_prompt(negative, "negative_prompt", empty=True)
-        size = self._size(given.pop("size", "auto"))
+        size = self._size(given.pop("size", "auto"), start["images"])
         quality = self.quality_of(given.pop("quality", "auto"))
         output_format = given.pop("output_format", "png")
         if output_format not in OUTPUT_FORMATS:
@@ -206,6 +216,7 @@ class ModelCard:
             output_compression=_between("output_compression", given.pop("output_compression", 100), 0, 100),
             quality=quality,
             partial_images=_between("partial_images", given.pop("partial_images", 0), 0, MAX_PREVIEWS),
+            **start,
         )
         if given:
             name = next(iter(given))
@@ -225,9 +236,12 @@ class ModelCard:
             raise InvalidRequestError(f"quality must be one of {names}; got {str(name)[:40]!r}.", param="quality")
         return known[name]
 
-    def _size(self, wish: str) -> Size:
+    def _size(self, wish: str, sources: Sequence[Source] = ()) -> Size:
         if wish in ("", "auto"):
-            return self.native
+            if not sources:
+                return self.native
+            width, height = size_near(sources[0], self.min_side, self.max_side)
+            return Size(width=width, height=height)
         size = Size.parse(wish)
         for side in (size.width, size.height):
             if not self.min_side <= side <= self.max_side:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from limner.engine import from_blocking
+from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.errors import EngineError
 from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
 
@@ -32,6 +33,9 @@ ABOUT = (
     "256x256; any other size is that picture resampled, with its ground carried on to the edges. It is not FLUX."
 )
 END, START, PAD = 1, 2, 0
+# Reads pictures; loaded with the first edit, and absent from the first weights.
+ENCODER = "encoder.onnx"
+EDITING = ("edit", "mask", "vary")
 
 
 class MiniEngine:
@@ -59,7 +63,7 @@ class MiniEngine:
                 quality_steps=MappingProxyType({"low": 8, "medium": 16, "high": 28}),
                 default_guidance=3.0,
                 max_guidance=20.0,
-                abilities=("generate", "preview"),
+                abilities=("generate", "preview", *(EDITING if ENCODER in self._facts["files"] else ())),
                 weights=self._facts["weights"],
             )
         ]
@@ -86,32 +90,65 @@ class MiniEngine:
         # Spinning workers would burn a core between steps while the encoder and the server want it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        for name, wanted in self._facts["files"].items():
-            data = (files("limner") / "mini" / name).read_bytes()
-            if hashlib.sha256(data).hexdigest() != wanted:
-                raise EngineError(f"The weights file {name} is damaged; install limner again.")
-            if name.endswith(".onnx"):
-                # From bytes, never a path: no external data file can be pulled in.
-                self._graphs[name] = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-            else:
-                self._tokenizer: Tokenizer = Tokenizer.from_str(data.decode())
+        # From bytes, never a path: no external data file can be pulled in.
+        self._open = lambda name: ort.InferenceSession(self._file(name), options, providers=["CPUExecutionProvider"])
+        for name in self._facts["files"]:
+            if name == "tokenizer.json":
+                self._tokenizer: Tokenizer = Tokenizer.from_str(self._file(name).decode())
+            elif name != ENCODER:
+                self._graphs[name] = self._open(name)
+
+    def _file(self, name: str) -> bytes:
+        data = (files("limner") / "mini" / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self._facts["files"][name]:
+            raise EngineError(f"The weights file {name} is damaged; install limner again.")
+        return data
 
     def _draw(self, request: ImageRequest) -> Iterator[Event]:
-        total = request.n * request.num_inference_steps
+        edit = self._edit(request) if request.images else None
+        skipped = edit.skipped if edit else 0
+        taken = request.num_inference_steps - skipped
         text, pooled = self._encode([request.prompt, request.negative_prompt])
+        sigmas = self.sigmas(request.num_inference_steps)
         for index in range(request.n):
-            seed = request.seed_of(index)
-            latents = start = self.noise(seed)
-            for step, now in enumerate(self.sample(start, text, pooled, request), 1):
+            noise = self.noise(request.seed_of(index))
+            latents = edit.begin(noise, sigmas[skipped]) if edit else noise
+            for step, now in enumerate(self.sample(noise, text, pooled, request, edit), 1):
                 before, latents = latents, now
-                yield Progress(step=index * request.num_inference_steps + step, total=total)
-                if step in request.preview_steps():
-                    seen = estimate(before, now, *self.sigmas(request.num_inference_steps)[step - 1 : step + 1])
-                    yield Preview(image=self._picture(seen, request, index))
-            yield self._picture(latents, request, index)
+                yield Progress(step=index * taken + step, total=request.n * taken)
+                if skipped + step in request.preview_steps():
+                    seen = estimate(before, now, *sigmas[skipped + step - 1 : skipped + step + 1])
+                    yield Preview(image=self._picture(seen, request, index, edit))
+            yield self._picture(latents, request, index, edit)
 
-    def _picture(self, latents: "NDArray[np.float32]", request: ImageRequest, index: int) -> Image:
-        pixels = fit(self.decode(latents), request.width, request.height)
+    def _edit(self, request: ImageRequest) -> Edit:
+        import numpy as np
+        import PIL.Image
+
+        if ENCODER not in self._graphs:
+            self._graphs[ENCODER] = self._open(ENCODER)
+        native, channels = self._facts["native"], self._facts["latent_channels"]
+        canvas, repaint = canvas_of(request)
+        square = square_of(repaint)
+        seen = PIL.Image.fromarray(crop(canvas, square)).resize((native, native), PIL.Image.Resampling.LANCZOS)
+        (known,) = self._graphs[ENCODER].run(None, {"pixels": np.asarray(seen)[None]})
+        free = free_cells(crop(repaint, square), known.shape[-1])
+        return Edit(
+            canvas=canvas,
+            repaint=repaint,
+            square=square,
+            known=pack(known),
+            free=pack(np.broadcast_to(free, (1, channels, *free.shape))),
+            skipped=skipped_steps(
+                self.sigmas(request.num_inference_steps), request.strength, float(self._facts["shift"])
+            ),
+        )
+
+    def _picture(
+        self, latents: "NDArray[np.float32]", request: ImageRequest, index: int, edit: Edit | None = None
+    ) -> Image:
+        drawn = self.decode(latents)
+        pixels = edit.finish(drawn) if edit else fit(drawn, request.width, request.height)
         size = {"width": request.width, "height": request.height}
         return Image(data=pixels, mime=RAW_RGB, **size, seed=request.seed_of(index), index=index)
 
@@ -137,14 +174,20 @@ class MiniEngine:
         text: "NDArray[np.float32]",
         pooled: "NDArray[np.float32]",
         request: ImageRequest,
+        edit: Edit | None = None,
     ) -> Iterator["NDArray[np.float32]"]:
         """Yield the latents (1, N, C) after each step. `text` (2, S, joint) and `pooled` hold prompt, then negative."""
         import numpy as np
+
+        noise = latents
 
         guided = request.guidance_scale != 1.0
         both = 2 if guided else 1
         inputs = {"text": text[:both], "pooled": pooled[:both], "ids": self._places(text.shape[1])}
         sigmas = self.sigmas(request.num_inference_steps)
+        if edit:
+            sigmas = sigmas[edit.skipped :]
+            latents = edit.begin(noise, sigmas[0])
         for now, after in pairwise(sigmas):
             inputs |= {"latents": latents.repeat(both, 0), "t": np.full(both, now, np.float32)}
             (velocity,) = self._graphs["flux.onnx"].run(None, inputs)
@@ -152,6 +195,8 @@ class MiniEngine:
             if guided:
                 towards = velocity[1:] + np.float32(request.guidance_scale) * (velocity[:1] - velocity[1:])
             latents = latents + (after - now) * towards
+            if edit:
+                latents = edit.held(latents, noise, after)
             yield latents
 
     def decode(self, latents: "NDArray[np.float32]") -> "NDArray[np.uint8]":
@@ -188,6 +233,13 @@ class MiniEngine:
         ids[words:, 1] = np.repeat(np.arange(side), side)
         ids[words:, 2] = np.tile(np.arange(side), side)
         return ids
+
+
+def pack(latents: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """(1, C, h, w) to FLUX's tokens of 2x2 cells, (1, h * w / 4, 4 * C)."""
+    channels, height, width = latents.shape[1:]
+    grid = latents.reshape(1, channels, height // 2, 2, width // 2, 2).transpose(0, 2, 4, 1, 3, 5)
+    return grid.reshape(1, height * width // 4, 4 * channels)
 
 
 def estimate(
