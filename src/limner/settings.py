@@ -71,8 +71,12 @@ class Settings(BaseSettings):
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of the engine; all cores when not set.")
     max_body: int = Field(1_000_000, ge=1000, description="Bytes that a request body may have.")
+    max_upload: int = Field(25_000_000, ge=1000, description="Bytes that the body of an edit or variation may have.")
     header_timeout: float = Field(10, gt=0, description="Seconds until a request's headers must be complete.")
     body_timeout: float = Field(30, gt=0, description="Seconds that a request body may stall; four times that in all.")
+    heartbeat: float = Field(
+        15, gt=0, description="Seconds of silence after which a stream sends a comment, so that proxies wait on."
+    )
     keep_alive: int = Field(15, ge=1, description="Seconds that an idle connection is kept open after an answer.")
     shutdown_grace: float = Field(60, ge=0, description="Seconds that running requests get to end when stopping.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")

@@ -34,6 +34,11 @@ async def require_key(request: Request, here: Here) -> None:
         raise AuthenticationError("The API key is missing or wrong; send it as `Authorization: Bearer KEY`.")
 
 
+def caller(request: Request) -> str:
+    """Who asks, as far as a key tells: equal for equal keys, and no key can be read from it."""
+    return hashlib.sha256("\n".join(sorted(_credentials(request))).encode()).hexdigest()
+
+
 def _credentials(request: Request) -> set[str]:
     found = {value.strip() for name in KEY_HEADERS for value in request.headers.getlist(name)}
     for value in request.headers.getlist("authorization"):

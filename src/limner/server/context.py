@@ -9,9 +9,11 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from limner.errors import LimnerError, NotReadyError
+from limner.server.retries import Jobs
 from limner.settings import Settings
 from limner.store import ImageStore
 from limner.studio import Studio
+from limner.uploads import PictureReader
 
 
 @dataclass
@@ -55,6 +57,10 @@ class Context:
     # The key that clients must send, read once; None when none is needed.
     key: str | None
     life: Life
+    # Decodes the pictures that requests bring.
+    reader: PictureReader = field(default_factory=PictureReader)
+    # The work that goes on and the last answers, for requests that come again.
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 def _context(request: Request) -> Context:

@@ -3,7 +3,7 @@
 Reading the body (`wire`), the names in `x-limner-ignored` and the OpenAPI description all follow it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,18 +113,50 @@ FIELDS: tuple[Field, ...] = (
         about="auto or opaque; transparent is not there yet.",
         schema={"enum": ["auto", "opaque"]},
     ),
-    Field(name="stream", kind="boolean", about="Only false: streaming is not there yet.", schema={"enum": [False]}),
+    Field(name="stream", kind="boolean", about="Answer with events while the pictures are drawn."),
+    Field(
+        name="partial_images",
+        kind="integer",
+        about="Previews of each picture while it is drawn; with stream only.",
+        schema={"minimum": 0, "maximum": 3},
+        wish=True,
+    ),
     Field(name="style", kind="string", about="Without effect.", ignored=True),
     Field(name="moderation", kind="string", about="Without effect.", ignored=True),
-    Field(name="partial_images", kind="integer", about="Without effect.", ignored=True),
 )
-BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+# What a request that begins with pictures may hold besides.
+VARY_FIELDS: tuple[Field, ...] = (
+    *FIELDS,
+    Field(
+        name="strength",
+        kind="number",
+        about="How far the result may leave the picture: 0 keeps it, 1 begins afresh.",
+        aliases=("denoising_strength", "prompt_strength"),
+        schema={"minimum": 0, "maximum": 1},
+        wish=True,
+    ),
+)
+EDIT_FIELDS: tuple[Field, ...] = (
+    *VARY_FIELDS,
+    Field(
+        name="input_fidelity",
+        kind="string",
+        about="low or high: the strength, when strength is absent.",
+        schema={"enum": ["low", "high"]},
+        wish=True,
+    ),
+)
 
 
-def request_schema() -> dict[str, Any]:
-    """JSON Schema of the body, from `FIELDS`. Aliases are named in the descriptions."""
+def names_of(table: Sequence[Field]) -> dict[str, Field]:
+    """Every name that a field may have, with the field."""
+    return {name: field for field in table for name in (field.name, *field.aliases)}
+
+
+def request_schema(table: Sequence[Field] = FIELDS, title: str = "ImageGenerationRequest") -> dict[str, Any]:
+    """JSON Schema of the body, from a table. Aliases are named in the descriptions."""
     properties: dict[str, Any] = {}
-    for field in FIELDS:
+    for field in table:
         also = f" Also: {', '.join(field.aliases)}." if field.aliases else ""
         schema = {"type": field.kind, "description": field.about + also} | dict(field.schema or {})
         if field.name != "prompt":
@@ -134,8 +166,38 @@ def request_schema() -> dict[str, Any]:
         properties[field.name] = schema
     return {
         "type": "object",
-        "title": "ImageGenerationRequest",
+        "title": title,
         "required": ["prompt"],
         "properties": properties,
         "examples": [{"model": "flux", "prompt": "a cat", "size": "256x256"}],
     }
+
+
+def upload_content(table: Sequence[Field], *, masked: bool) -> dict[str, Any]:
+    """The two ways to send a body with pictures, for the OpenAPI description."""
+    title = "ImageEdit" if masked else "ImageVariation"
+    written = request_schema(table, f"{title}Request")
+    needed = ["prompt"] if masked else []
+    reference = {
+        "type": "object",
+        "required": ["image_url"],
+        "properties": {
+            "image_url": {"type": "string", "description": "A data URL: data:image/png;base64, and the file in base64."}
+        },
+    }
+    file = {"type": "string", "format": "binary"}
+    images = {"type": "array", "minItems": 1, "maxItems": 16}
+    about = {"description": "PNG, JPEG or WebP; what is transparent, or else white, is drawn anew."}
+    in_json = {"images": {**images, "items": reference}} | ({"mask": {**reference, **about}} if masked else {})
+    in_form = {"image": {**images, "items": file}} | ({"mask": {**file, **about}} if masked else {})
+    # A form has no null: what is not set is left out, or empty.
+    texts = {name: {"type": "string", "description": of["description"]} for name, of in written["properties"].items()}
+    json_schema = {**written, "required": [*needed, "images"], "properties": {**written["properties"], **in_json}}
+    del json_schema["examples"]
+    form_schema = {
+        "type": "object",
+        "title": f"{title}Form",
+        "required": [*needed, "image"],
+        "properties": {**texts, **in_form},
+    }
+    return {"multipart/form-data": {"schema": form_schema}, "application/json": {"schema": json_schema}}

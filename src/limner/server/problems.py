@@ -46,6 +46,11 @@ def answer(error: LimnerError, extra: Mapping[str, Any] | None = None) -> Respon
     )
 
 
+def error_event(error: LimnerError) -> bytes:
+    """The error as the last event of a stream: SDKs raise on data with an `error` in it."""
+    return b"event: error\ndata: " + json.dumps({"type": "error"} | error.body()).encode() + b"\n\n"
+
+
 def headers_of(error: LimnerError) -> dict[str, str]:
     """What the client's retry logic and its connection must know."""
     headers: dict[str, str] = {}
@@ -110,12 +115,14 @@ class Edge:
         begun = time.perf_counter()
         request_id = _request_id(Headers(scope=scope))
         status = 0
+        streams = False
 
         async def marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
+                streams = headers.get("content-type", "").startswith("text/event-stream")
                 headers["x-request-id"] = request_id
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - begun) * 1000))
             await send(message)
@@ -126,11 +133,14 @@ class Edge:
             await answer(error)(scope, receive, marked)
         except Exception:
             log.exception("request %s failed", request_id)
-            if status:
+            told = ServerError(f"The server failed on this request. Its id is {request_id}; the log has the rest.")
+            if streams:
+                await send({"type": "http.response.body", "body": error_event(told)})
+            elif status:
                 # Half an answer is out; only closing the connection can tell the client.
                 raise
-            told = ServerError(f"The server failed on this request. Its id is {request_id}; the log has the rest.")
-            await answer(told)(scope, receive, marked)
+            else:
+                await answer(told)(scope, receive, marked)
         finally:
             took = (time.perf_counter() - begun) * 1000
             # The path holds no prompt; the query, where people put keys by mistake, stays out of the log.

@@ -58,6 +58,14 @@ class Images(BaseModel):
     usage: Usage
 
 
+IMAGES: dict[str, Any] = {
+    "model": Images,
+    "description": "The pictures; with `stream`, events whose names are image_generation.partial_image, "
+    "image_generation.completed and error",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
 class Card(BaseModel):
     """What a model accepts and where it comes from."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from limner.errors import InvalidRequestError
-from limner.server.fields import BY_NAME, FIELDS
+from limner.server.fields import FIELDS, VARY_FIELDS, Field, names_of
 from limner.types import OUTPUT_FORMATS, Image, ImageRequest, Size, nearest
 
 MIMES = {mime: name for name, mime in OUTPUT_FORMATS.items()}
@@ -39,14 +39,17 @@ class Wish:
     # Whether each picture comes as a URL, as base64, or as both.
     url: bool
     b64: bool
+    # Whether the pictures come as events while they are made.
+    stream: bool
     # Keys of the body that had no effect.
     ignored: tuple[str, ...]
 
 
-def read(body: bytes, content_type: str, *, strict: bool = False) -> Wish:
+def read(body: bytes, content_type: str, *, strict: bool = False, model: str | None = None) -> Wish:
     """Read the JSON body of a generation request.
 
-    `strict` refuses unknown keys instead of naming them in `ignored`.
+    `strict` refuses unknown keys instead of naming them in `ignored`. `model` is the one that the path names: it
+    counts, and another in the body is ignored.
 
     Raises:
         InvalidRequestError: not JSON, not an object, a wrong type; `param` names the field.
@@ -55,30 +58,49 @@ def read(body: bytes, content_type: str, *, strict: bool = False) -> Wish:
         raise InvalidRequestError(
             "The body must be JSON, sent with the header Content-Type: application/json.", code="unsupported_media_type"
         )
-    document = _object(body)
-    unknown = [key for key in document if key not in BY_NAME]
+    return understand(object_of(body), strict=strict, model=model)
+
+
+def understand(
+    document: Mapping[str, Any], *, table: Sequence[Field] = FIELDS, strict: bool = False, model: str | None = None
+) -> Wish:
+    """Read an object whose keys are those of `table`; see `read`. Raises InvalidRequestError."""
+    known = names_of(table)
+    unknown = [key for key in document if key not in known]
     if unknown and strict:
-        raise _unknown(unknown[0])
-    found = _typed(document)
+        raise _unknown(unknown[0], list(known))
+    found = _typed(document, known)
+    if "prompt" not in found and table is VARY_FIELDS:
+        found["prompt"] = ""
     if "prompt" not in found:
         raise InvalidRequestError(
             "prompt is missing: say what to draw.", param="prompt", code="missing_required_parameter"
         )
     _merge_size(found)
-    ignored = [*unknown, *(field.name for field in FIELDS if field.ignored and field.name in found)]
+    ignored = [*unknown, *(field.name for field in table if field.ignored and field.name in found)]
     _refuse_missing_abilities(found)
-    wishes = {field.name: found[field.name] for field in FIELDS if field.wish and field.name in found}
+    wishes = {field.name: found[field.name] for field in table if field.wish and field.name in found}
     wishes["n"] = wishes.get("n") or 1
     if wishes.get("output_format") == "jpg":
         wishes["output_format"] = "jpeg"
     if "output_compression" in wishes and wishes.get("output_format", "png") == "png":
         ignored.append("output_compression")
-    model = found.get("model") or None
+    if model and found.get("model") not in (None, "", model):
+        ignored.append("model")
+    model = model or found.get("model") or None
+    stream = found.get("stream", False)
     url, b64 = _answer_kinds(document, found.get("response_format"), model)
-    return Wish(model=model, prompt=found["prompt"], wishes=wishes, url=url, b64=b64, ignored=tuple(ignored))
+    if stream:
+        # Events carry base64, as OpenAI's do, unless URLs are wanted in so many words.
+        url = found.get("response_format") == "url"
+        b64 = not url
+    return Wish(
+        model=model, prompt=found["prompt"], wishes=wishes, url=url, b64=b64, stream=stream, ignored=tuple(ignored)
+    )
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body holds. Raises InvalidRequestError."""
     try:
         document = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_once)
     # ValueError: not UTF-8, not JSON, or a whole number of more than 4,300 digits.
@@ -103,12 +125,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _typed(document: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(document: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Any]:
     """Every known key that is not null, under its own name, converted."""
     found: dict[str, Any] = {}
     said_by: dict[str, str] = {}
     for key, value in document.items():
-        field = BY_NAME.get(key)
+        field = known.get(key)
         if field is None or value is None:
             continue
         converted = _CONVERT[field.kind](key, value)
@@ -134,8 +156,6 @@ def _merge_size(found: dict[str, Any]) -> None:
 
 
 def _refuse_missing_abilities(found: Mapping[str, Any]) -> None:
-    if found.get("stream"):
-        raise InvalidRequestError("stream is not there yet: leave it out.", param="stream")
     background = found.get("background", "auto")
     if background == "transparent":
         raise InvalidRequestError(
@@ -160,8 +180,8 @@ def _answer_kinds(document: Mapping[str, Any], wanted: str | None, model: str | 
     return True, not (model or "").startswith("dall-e")
 
 
-def _unknown(key: str) -> InvalidRequestError:
-    close = nearest(key, list(BY_NAME), count=1)
+def _unknown(key: str, known: Sequence[str]) -> InvalidRequestError:
+    close = nearest(key, known, count=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return InvalidRequestError(f"Unknown parameter: {key[:80]!r}.{hint}", param=key[:80], code="unknown_parameter")
 
@@ -206,8 +226,8 @@ def _integer(key: str, value: Any) -> int:
 
 
 def _boolean(key: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
+        return value.lower() in ("true", "1")
     if not isinstance(value, bool):
         raise _wrong_type(key, "a boolean", value)
     return value
@@ -224,12 +244,27 @@ _CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean"
 def usage(request: ImageRequest) -> dict[str, Any]:
     """Token counts in the manner of the images API: TOKEN_BYTES and TOKEN_PATCH say how they are counted."""
     text = math.ceil(len(request.prompt.encode()) / TOKEN_BYTES)
-    patches = math.ceil(request.width / TOKEN_PATCH) * math.ceil(request.height / TOKEN_PATCH)
+    patches = _patches(request.width, request.height)
+    seen = sum(_patches(source.width, source.height) for source in request.images)
     return {
-        "input_tokens": text,
+        "input_tokens": text + seen,
         "output_tokens": request.n * patches,
-        "total_tokens": text + request.n * patches,
-        "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+        "total_tokens": text + seen + request.n * patches,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
+    }
+
+
+def _patches(width: int, height: int) -> int:
+    return math.ceil(width / TOKEN_PATCH) * math.ceil(height / TOKEN_PATCH)
+
+
+def described(request: ImageRequest, image: Image) -> dict[str, Any]:
+    """What the answer says of a picture's kind."""
+    return {
+        "background": "opaque",
+        "output_format": MIMES.get(image.mime, request.output_format),
+        "quality": request.quality,
+        "size": str(Size(width=request.width, height=request.height)),
     }
 
 
@@ -248,10 +283,7 @@ def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | 
     head = {
         "created": int(time.time()),
         "model": request.model,
-        "background": "opaque",
-        "output_format": MIMES.get(images[0].mime, request.output_format) if images else request.output_format,
-        "quality": request.quality,
-        "size": str(Size(width=request.width, height=request.height)),
+        **described(request, images[0]),
         "usage": usage(request),
     }
     return b"".join((json.dumps(head).encode()[:-1], b',"data":[', *parts, b"]}"))
