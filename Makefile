@@ -10,7 +10,7 @@ LIMNER := -m pip install -qq --disable-pip-version-check --no-build-isolation --
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-core test-parity check format bench docs lock clean
+.PHONY: help serve test test-core test-parity check format bench train docs lock clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -40,6 +40,10 @@ format: $(VENV)/.dev ## Put the code into the house's layout
 
 bench: $(VENV)/.dev $(PARITY)/.made ## Measure every figure that the README quotes, beside a peer
 	$(BIN)/python -m bench.run --peer $(PARITY)/bin/python $(ARGS)
+
+# Icon drawings come from npm by the exact versions in training/package.json; everything else from the locks.
+train: $(PARITY)/.training training/node_modules ## Train limner-mini: MINUTES=240 in all; resumes where it stopped
+	$(PARITY)/bin/python training/run.py --minutes $(or $(MINUTES),240) $(ARGS)
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/reference and the README's tables again
 	$(BIN)/python -m tools.reference
@@ -71,4 +75,12 @@ $(PARITY)/.made: requirements/build.txt requirements/parity.txt requirements/tor
 	@$(PARITY)/bin/python $(INSTALL) -r requirements/build.txt -r requirements/parity.txt
 	@$(PARITY)/bin/python -m pip install -qq --disable-pip-version-check -r requirements/torch.txt
 	@$(PARITY)/bin/python $(LIMNER)
+	@touch $@
+
+$(PARITY)/.training: $(PARITY)/.made requirements/training.txt
+	@$(PARITY)/bin/python $(INSTALL) -r requirements/training.txt
+	@touch $@
+
+training/node_modules: training/package.json
+	cd training && npm install --no-audit --no-fund --no-package-lock --ignore-scripts
 	@touch $@

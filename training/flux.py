@@ -1,7 +1,7 @@
 """FLUX.1's transformer in plain PyTorch, parameter for parameter that of `diffusers.FluxTransformer2DModel`.
 
 Why not train the diffusers class itself: attention written as two matmuls and a graph without dispatch compile
-to twice the speed on a CPU, and the export is cleaner. tests/training/test_flux.py holds the two equal.
+to twice the speed on a CPU, and the export is cleaner. tests/parity/test_flux.py holds the two equal.
 
 Shapes: B pictures, S text tokens, N image tokens, D = heads * head_dim, C packed latent channels.
 Source: black-forest-labs/flux (architecture), arXiv:2403.03206 (double-stream blocks, rectified flow).

@@ -1,0 +1,44 @@
+"""The transformer that training uses is diffusers' FluxTransformer2DModel, weight for weight."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+sys.path.insert(0, str(Path(__file__).parents[2] / "training"))
+
+from flux import Flux, FluxConfig, pack, positions  # noqa: E402
+
+
+@torch.no_grad()
+def test_same_velocity_as_diffusers():
+    """Random weights loaded by name into the stock class give the same output."""
+    torch.manual_seed(0)
+    config = FluxConfig(num_layers=1, num_single_layers=2)
+    own, stock = Flux(config), diffusers.FluxTransformer2DModel(**config.diffusers())
+    for weight in own.parameters():
+        torch.nn.init.normal_(weight, std=0.03)
+    stock.load_state_dict(own.state_dict(), strict=True)
+    latents, text = torch.randn(2, 6, 128), torch.randn(2, 16, 256)
+    pooled, t, ids = torch.randn(2, 128), torch.rand(2), positions(16, 2, 3)
+    mine = own(latents, text, pooled, t, ids)
+    (theirs,) = stock(
+        hidden_states=latents,
+        encoder_hidden_states=text,
+        pooled_projections=pooled,
+        timestep=t,
+        img_ids=ids[16:],
+        txt_ids=ids[:16],
+        return_dict=False,
+    )
+    assert theirs.abs().max() > 0.1
+    assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_packing_and_positions_are_the_pipelines():
+    latents = torch.randn(2, 32, 4, 6)
+    assert torch.equal(pack(latents), diffusers.FluxPipeline._pack_latents(latents, 2, 32, 4, 6))
+    ids = diffusers.FluxPipeline._prepare_latent_image_ids(1, 2, 3, "cpu", torch.float32)
+    assert torch.equal(positions(5, 2, 3)[5:], ids)
