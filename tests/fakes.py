@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
+import PIL.Image
+
 from limner.engine import from_blocking
 from limner.errors import EngineError
 from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
@@ -21,17 +23,21 @@ CARD = ModelCard(
     min_side=64,
     max_side=2048,
     quality_steps={"low": 2, "medium": 4, "high": 8},
-    abilities=("generate", "preview"),
+    abilities=("generate", "preview", "edit", "mask", "vary"),
     weights="0123456789ab",
 )
 
 
 class GradientEngine:
-    """Takes `seconds` a step. The prompt "explode" fails at its second step. `stepped` counts steps begun."""
+    """Takes `seconds` a step. The prompt "explode" fails at its second step. `stepped` counts steps begun.
+
+    `asked` holds the requests that came. Of an edit it keeps what the mask keeps.
+    """
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.stepped = 0
+        self.asked: list[ImageRequest] = []
         self._threads = ThreadPoolExecutor(1)
 
     def cards(self) -> Sequence[ModelCard]:
@@ -44,6 +50,7 @@ class GradientEngine:
         self._threads.shutdown()
 
     def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
         return from_blocking(lambda: self._draw(request), self._threads)
 
     def _draw(self, request: ImageRequest) -> Iterator[Event]:
@@ -66,5 +73,11 @@ def picture(request: ImageRequest, index: int, done: float = 1.0) -> Image:
     colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
     red, green = (255 - round(done * (255 - value)) for value in colour[:2])
     row = b"".join(bytes((red, green, x * 255 // request.width)) for x in range(request.width))
+    data = row * request.height
+    if request.mask:
+        first, whole = request.images[0], (request.width, request.height)
+        source = PIL.Image.frombytes("RGBA", (first.width, first.height), first.pixels).convert("RGB").resize(whole)
+        mask = PIL.Image.frombytes("L", (first.width, first.height), request.mask).resize(whole)
+        data = PIL.Image.composite(PIL.Image.frombytes("RGB", whole, data), source, mask).tobytes()
     size = {"width": request.width, "height": request.height}
-    return Image(data=row * request.height, mime=RAW_RGB, **size, seed=seed, index=index)
+    return Image(data=data, mime=RAW_RGB, **size, seed=seed, index=index)

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from limner import __version__
 from limner.errors import LimnerError, NotReadyError
-from limner.server import docs, images, media, models, schema
+from limner.server import docs, edits, images, media, models, schema
 from limner.server.context import Context, Here, Life
 from limner.server.guard import BodyLimit
 from limner.server.origins import Origins
@@ -50,13 +50,18 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
         middleware=[
             Middleware(Edge),
             Middleware(Origins, settings, has_key=here.key is not None),
-            Middleware(BodyLimit, max_body=settings.max_body, stall=settings.body_timeout),
+            Middleware(
+                BodyLimit,
+                max_body=settings.max_body,
+                larger=dict.fromkeys(edits.ENDINGS, settings.max_upload),
+                stall=settings.body_timeout,
+            ),
         ],
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.limner = here
     add_handlers(app)
-    for part in (images.router, models.router, media.router, docs.router, router):
+    for part in (images.router, edits.router, models.router, media.router, docs.router, router):
         app.include_router(part)
     return app
 
@@ -70,6 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         except LimnerError as error:
             here.life.failure = error
             raise
+        exits.callback(here.reader.close)
         sweeper = asyncio.create_task(_sweep(here))
         try:
             yield

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -187,21 +187,24 @@ def _bare_answer(error: LimnerError) -> bytes:
 class BodyLimit:
     """Refuses a body that is too large, before reading it where its length is told, and one that stalls."""
 
-    def __init__(self, app: ASGIApp, *, max_body: int, stall: float) -> None:
+    def __init__(self, app: ASGIApp, *, max_body: int, stall: float, larger: Mapping[str, int] | None = None) -> None:
+        """`larger`: other limits, in bytes, for paths that end so."""
         self.app = app
         self._max = max_body
+        self._larger = larger or {}
         self._stall = stall
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = self._most(scope["path"])
         told = Headers(scope=scope).get("content-length", "0")
         # The parser has refused what is not a number; another server's parser may not have.
         if not (told.isascii() and told.isdigit()):
             raise InvalidRequestError("Content-Length must be a number of bytes.", code="invalid_http")
-        if len(told) > 18 or int(told) > self._max:
-            raise self._over()
+        if len(told) > 18 or int(told) > most:
+            raise _over(most)
         read = 0
         complete = False
         deadline = time.monotonic() + TOTAL_FACTOR * self._stall
@@ -214,8 +217,8 @@ class BodyLimit:
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 complete = not message.get("more_body", False)
-                if read > self._max:
-                    raise self._over()
+                if read > most:
+                    raise _over(most)
             return message
 
         await self.app(scope, limited, send)
@@ -227,5 +230,9 @@ class BodyLimit:
         except TimeoutError:
             raise RequestTimeoutError("The body stopped arriving, or arrives too slowly.") from None
 
-    def _over(self) -> RequestTooLargeError:
-        return RequestTooLargeError(f"The body must have at most {self._max} bytes.")
+    def _most(self, path: str) -> int:
+        return next((most for end, most in self._larger.items() if path.rstrip("/").endswith(end)), self._max)
+
+
+def _over(most: int) -> RequestTooLargeError:
+    return RequestTooLargeError(f"The body must have at most {most} bytes.")

@@ -1,0 +1,221 @@
+"""POST /v1/images/edits and /v1/images/variations: pictures that begin with pictures.
+
+A body is a form with files or a JSON object with data URLs. Either becomes the same document that a generation has,
+and files beside it, which are decoded under limits (`uploads`) once all else in the request is known to be right.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from limner.errors import InvalidRequestError
+from limner.server import fields, schema, stream, wire
+from limner.server.answers import respond
+from limner.server.auth import with_key
+from limner.server.context import Context, Here
+from limner.server.forms import Part, parts_of
+from limner.sources import MAX_SOURCES, Source
+
+router = APIRouter(dependencies=with_key, tags=["images"])
+EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
+# Every address of either ends so.
+ENDINGS = ("/images/edits", "/images/variations")
+DEPLOYMENT = "/openai/deployments/{model:path}/images/edits"
+# `image`, `image[]`, `image[0]`, `images`, and the mask likewise.
+PICTURE = re.compile(r"(image|mask)s?(\[\d*\])?")
+DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE | re.ASCII)
+# The longest side that further pictures of an edit are kept at; the first keeps what the model can use.
+FURTHER_SIDE = 1024
+
+
+@dataclass
+class Sent:
+    """A body, read: text, and files that nobody has looked into."""
+
+    document: dict[str, Any] = field(default_factory=dict[str, Any])
+    images: list[bytes] = field(default_factory=list[bytes])
+    masks: list[bytes] = field(default_factory=list[bytes])
+
+    def files(self, kind: str) -> list[bytes]:
+        """Those of "image" or "mask"."""
+        return self.images if kind == "image" else self.masks
+
+
+def _described(operation: str, summary: str, table: Sequence[fields.Field], *, masked: bool) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "operation_id": operation,
+        "responses": {200: schema.IMAGES, **schema.problems(401, 429)},
+        "openapi_extra": {"requestBody": {"required": True, "content": fields.upload_content(table, masked=masked)}},
+    }
+
+
+@router.post(EDITS, **_described("createImageEdit", "Edit a picture", fields.EDIT_FIELDS, masked=True))
+@router.post(EDITS + "/", include_in_schema=False)
+@router.post("/images/edits", include_in_schema=False)
+@router.post("/images/edits/", include_in_schema=False)
+async def edits(request: Request, here: Here) -> Response:
+    """Draw `prompt` over the pictures sent, everywhere or where a mask says; answered as a generation is."""
+    with here.life.at_work():
+        return await _edit(request, here)
+
+
+@router.post(DEPLOYMENT, include_in_schema=False)
+@router.post(DEPLOYMENT + "/", include_in_schema=False)
+async def deployment(model: str, request: Request, here: Here) -> Response:
+    """The same for clients of Azure, who name the model in the path."""
+    with here.life.at_work():
+        return await _edit(request, here, model)
+
+
+@router.post(VARIATIONS, **_described("createImageVariation", "Vary a picture", fields.VARY_FIELDS, masked=False))
+@router.post(VARIATIONS + "/", include_in_schema=False)
+@router.post("/images/variations", include_in_schema=False)
+@router.post("/images/variations/", include_in_schema=False)
+async def variations(request: Request, here: Here) -> Response:
+    """Draw the picture sent once more, a little otherwise; no prompt is needed."""
+    with here.life.at_work():
+        return await _edit(request, here, prompted=False)
+
+
+async def _edit(request: Request, here: Context, model: str | None = None, *, prompted: bool = True) -> Response:
+    sent = await _read(request)
+    wish = wire.understand(
+        sent.document,
+        table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
+        strict=here.settings.strict,
+        model=model,
+    )
+    if not sent.images:
+        raise InvalidRequestError(
+            "image is missing: send the picture to begin with.", param="image", code="missing_required_parameter"
+        )
+    if sent.masks and not prompted:
+        raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
+    # Everything else is looked at before the pictures, which cost the most.
+    side = here.studio.card(wish.model).max_side
+    pictures = await run_in_threadpool(_decode, here, sent, side)
+    wish = replace(wish, wishes={**wish.wishes, **pictures})
+    resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
+    return await respond(request, here, wish, resolved, stream.EDIT)
+
+
+def _decode(here: Context, sent: Sent, max_side: int) -> dict[str, Any]:
+    images: list[Source] = []
+    for index, data in enumerate(sent.images):
+        side = min(max_side, FURTHER_SIDE) if index else max_side
+        images.append(here.reader.picture(data, param=f"image[{index}]", max_side=side))
+    found: dict[str, Any] = {"images": tuple(images)}
+    if sent.masks:
+        found["mask"] = here.reader.mask(sent.masks[0], param="mask", like=images[0])
+    return found
+
+
+async def _read(request: Request) -> Sent:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    body = await request.body()
+    if kind == "multipart/form-data":
+        sent = _of_form(await run_in_threadpool(parts_of, body, content_type))
+    elif kind == "application/json":
+        sent = _of_json(wire.object_of(body))
+    else:
+        raise InvalidRequestError(
+            "The body must be multipart/form-data with the picture as a file, or JSON with a data URL.",
+            code="unsupported_media_type",
+        )
+    if len(sent.images) > MAX_SOURCES:
+        raise InvalidRequestError(
+            f"image may be at most {MAX_SOURCES} pictures; got {len(sent.images)}.",
+            param="image",
+            code="array_above_max_length",
+        )
+    if len(sent.masks) > 1:
+        raise InvalidRequestError("mask may be one picture; it belongs to the first image.", param="mask")
+    return sent
+
+
+def _of_form(parts: list[Part]) -> Sent:
+    sent = Sent()
+    for part in parts:
+        # A browser sends an empty part for a field in which nothing was chosen, and clients "" for "not set".
+        if not part.data:
+            continue
+        if match := PICTURE.fullmatch(part.name):
+            files = sent.files(match[1])
+            if part.filename is None:
+                raise _no_file(match[1], len(files), "a string")
+            files.append(bytes(part.data))
+        elif part.name in sent.document:
+            raise InvalidRequestError(
+                f"The field {part.name[:80]!r} occurs twice.", param=part.name[:80], code="invalid_multipart"
+            )
+        else:
+            sent.document[part.name] = part.text()
+    return sent
+
+
+def _of_json(document: dict[str, Any]) -> Sent:
+    sent = Sent()
+    for key, value in document.items():
+        if not (match := PICTURE.fullmatch(key)):
+            sent.document[key] = value
+        elif value is not None:
+            for one in cast("list[Any]", value) if isinstance(value, list) else [value]:
+                files = sent.files(match[1])
+                files.append(_of_reference(one, _param(match[1], len(files))))
+    return sent
+
+
+def _of_reference(value: Any, param: str) -> bytes:
+    """The file that `{"image_url": "data:…"}` holds, or a data URL by itself."""
+    if isinstance(value, dict):
+        reference = cast("dict[str, Any]", value)
+        if reference.get("file_id") is not None:
+            raise InvalidRequestError(
+                f"{param}: this server keeps no files; send image_url with a data URL instead of file_id.", param=param
+            )
+        value = reference.get("image_url", reference.get("url"))
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get("url")
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            f'{param} must be an object such as {{"image_url": "data:image/png;base64,…"}}.',
+            param=param,
+            code="invalid_type",
+        )
+    if value[:8].lower().startswith(("http://", "https://")):
+        raise InvalidRequestError(
+            f"{param}: this server fetches nothing; send the picture itself as a data URL.",
+            param=param,
+            code="invalid_image_url",
+        )
+    if not (match := DATA_URL.match(value)):
+        raise InvalidRequestError(
+            f"{param} must be a data URL that begins with data:image/png;base64, (or jpeg, or webp).",
+            param=param,
+            code="invalid_image_url",
+        )
+    try:
+        return base64.b64decode(value[match.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequestError(
+            f"{param}: the data URL is not valid base64.", param=param, code="invalid_base64_image"
+        ) from None
+
+
+def _param(kind: str, index: int) -> str:
+    return f"image[{index}]" if kind == "image" else "mask"
+
+
+def _no_file(kind: str, index: int, got: str) -> InvalidRequestError:
+    param = _param(kind, index)
+    return InvalidRequestError(
+        f"Invalid type for {param!r}: expected a file, but got {got} instead.", param=param, code="invalid_type"
+    )

@@ -1,0 +1,353 @@
+"""POST /v1/images/edits and /v1/images/variations: bodies as clients send them, and what they get."""
+
+import base64
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import PIL.Image
+import PIL.ImageDraw
+import pytest
+
+from limner.types import ImageRequest
+from tests.conftest import Called, Served
+
+EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
+WIDTH, HEIGHT = 96, 80
+
+
+def file(picture: PIL.Image.Image, kind: str = "PNG", **how: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **how)
+    return buffer.getvalue()
+
+
+def coloured(colour: str = "red", size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
+    return file(PIL.Image.new("RGB", size, colour))
+
+
+def form(fields: list[tuple[str, bytes | str]], boundary: str = "B") -> dict[str, Any]:
+    """A multipart body as it is on the wire; bytes are files, strings are text."""
+    body = b""
+    for index, (name, value) in enumerate(fields):
+        head = f'Content-Disposition: form-data; name="{name}"'
+        if isinstance(value, bytes):
+            head += f'; filename="{index}.png"\r\nContent-Type: image/png'
+        data = value if isinstance(value, bytes) else value.encode()
+        body += f"--{boundary}\r\n{head}\r\n\r\n".encode() + data + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    return {"content": body, "headers": {"content-type": f"multipart/form-data; boundary={boundary}"}}
+
+
+def data_url(data: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+
+
+async def edited(called: Called, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> tuple[dict, ImageRequest]:
+    """The answer, and what the engine was asked for."""
+    answer = await called.client.post(path, **form(fields))
+    assert answer.status_code == 200, answer.text
+    return answer.json(), called.engine.asked[-1]
+
+
+async def refused(client: httpx2.AsyncClient, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> dict:
+    answer = await client.post(path, **form(fields))
+    assert answer.status_code == 400, answer.text
+    return answer.json()["error"]
+
+
+@pytest.fixture
+async def called(call: Callable[..., Awaitable[Called]]) -> Called:
+    return await call()
+
+
+def kinds(answer: dict) -> set[str]:
+    return {key for key in answer["data"][0] if key in ("url", "b64_json")}
+
+
+async def test_openai_python_with_one_file(called: Called) -> None:
+    fields = [("model", "gpt-image-1"), ("prompt", "P"), ("image", coloured()), ("n", "1")]
+    answer, asked = await edited(called, fields)
+    assert kinds(answer) == {"b64_json"}
+    assert (answer["size"], len(asked.images), asked.mask) == (f"{WIDTH}x{HEIGHT}", 1, b"")
+    assert asked.images[0].pixels == b"\xff\x00\x00\xff" * WIDTH * HEIGHT
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][0]["b64_json"])))
+    assert picture.size == (WIDTH, HEIGHT)
+
+
+async def test_openai_python_with_a_list_as_raw_bytes(called: Called) -> None:
+    body = (
+        b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\ngpt-image-1\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nP\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="image[]"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        + coloured()
+        + b"\r\n--B--\r\n"
+    )
+    headers = {"authorization": "Bearer sk-x", "content-type": "multipart/form-data; boundary=B"}
+    answer = await called.client.post(EDITS, content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert kinds(answer.json()) == {"b64_json"}
+
+
+async def test_openai_python_streamed(called: Called) -> None:
+    fields = [("model", "gpt-image-1"), ("prompt", "P"), ("image[]", coloured())]
+    answer = await called.client.post(EDITS, **form([*fields, ("stream", "true"), ("partial_images", "2")]))
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("event: ") for line in answer.text.splitlines() if line.startswith("event: ")]
+    assert events == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
+
+
+async def test_ai_sdk_with_an_array_of_one(called: Called) -> None:
+    fields = [("model", "flux"), ("prompt", "P"), ("image", coloured()), ("n", "1"), ("size", "512x512")]
+    answer, asked = await edited(called, fields)
+    assert "b64_json" in kinds(answer)
+    assert (answer["size"], asked.width) == ("512x512", 512)
+
+
+async def test_open_webui_with_two_files(called: Called) -> None:
+    fields = [("model", "flux"), ("prompt", "P"), ("n", "1"), ("size", "512x512"), ("response_format", "b64_json")]
+    answer, asked = await edited(called, [*fields, ("image[]", coloured()), ("image[]", coloured("blue"))])
+    assert kinds(answer) == {"b64_json"}
+    assert [image.pixels[:4] for image in asked.images] == [b"\xff\x00\x00\xff", b"\x00\x00\xff\xff"]
+
+
+async def test_json_with_data_urls(called: Called) -> None:
+    body = {
+        "model": "gpt-image-1.5",
+        "prompt": "P",
+        "images": [{"image_url": data_url(coloured())}],
+        "mask": {"image_url": data_url(half())},
+    }
+    answer = await called.client.post(EDITS, json=body)
+    assert answer.status_code == 200, answer.text
+    assert kinds(answer.json()) == {"b64_json"}
+    assert called.engine.asked[-1].mask == LEFT
+
+
+async def test_both_spellings_at_once_up_to_sixteen_files(called: Called) -> None:
+    fields = [("prompt", "P"), ("image", coloured())]
+    _, asked = await edited(called, [*fields, *[("image[]", coloured("blue"))] * 15])
+    assert len(asked.images) == 16
+    error = await refused(called.client, [*fields, *[("image[]", coloured("blue"))] * 16])
+    assert (error["param"], error["code"]) == ("image", "array_above_max_length")
+
+
+async def test_empty_text_is_absent_and_no_pictures_mean_one(called: Called) -> None:
+    empty = [("model", ""), ("size", ""), ("n", "0"), ("response_format", ""), ("mask", b""), ("stream", "")]
+    answer, _ = await edited(called, [("prompt", "P"), ("image", coloured()), *empty])
+    assert kinds(answer) == {"url", "b64_json"}
+    assert len(answer["data"]) == 1
+
+
+@pytest.mark.parametrize("text", ["false", "0", "False"])
+async def test_booleans_as_text(called: Called, text: str) -> None:
+    answer, _ = await edited(called, [("prompt", "P"), ("image", coloured()), ("stream", text)])
+    assert answer["data"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "strength"),
+    [
+        ([], 0.8),
+        ([("input_fidelity", "low")], 0.8),
+        ([("input_fidelity", "high")], 0.5),
+        ([("strength", "0.3")], 0.3),
+        ([("denoising_strength", "1")], 1.0),
+        ([("strength", "0"), ("input_fidelity", "high")], 0.0),
+    ],
+)
+async def test_strength_and_fidelity(called: Called, fields: list, strength: float) -> None:
+    _, asked = await edited(called, [("prompt", "P"), ("image", coloured()), *fields])
+    assert asked.strength == strength
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ([("strength", "1.5")], "strength", "decimal_above_max_value"),
+        ([("strength", "-1")], "strength", "decimal_below_min_value"),
+        ([("strength", "nan")], "strength", "invalid_type"),
+        ([("input_fidelity", "medium")], "input_fidelity", "invalid_value"),
+        ([("n", "11")], "n", "integer_above_max_value"),
+        ([("size", "banana")], "size", "invalid_value"),
+        ([("prompt", "Q")], "prompt", "invalid_multipart"),
+    ],
+)
+async def test_wrong_values_name_their_field(called: Called, fields: list, param: str, code: str) -> None:
+    error = await refused(called.client, [("prompt", "P"), ("image", coloured()), *fields])
+    assert (error["param"], error["code"]) == (param, code)
+
+
+async def test_what_is_missing_is_named(called: Called) -> None:
+    error = await refused(called.client, [("image", coloured())])
+    assert (error["param"], error["code"]) == ("prompt", "missing_required_parameter")
+    error = await refused(called.client, [("prompt", "P")])
+    assert (error["param"], error["code"]) == ("image", "missing_required_parameter")
+    error = await refused(called.client, [("prompt", "P"), ("mask", half())])
+    assert error["param"] == "image"
+
+
+@pytest.mark.parametrize(("name", "param"), [("image", "image[0]"), ("image[]", "image[0]"), ("mask", "mask")])
+async def test_text_instead_of_a_file(called: Called, name: str, param: str) -> None:
+    picture = [("image", coloured())] if name == "mask" else []
+    error = await refused(called.client, [("prompt", "P"), *picture, (name, "https://example.org/a.png")])
+    assert error["code"] == "invalid_type"
+    assert error["message"] == f"Invalid type for '{param}': expected a file, but got a string instead."
+    assert error["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("reference", "code", "told"),
+    [
+        ({"image_url": "http://example.org/a.png"}, "invalid_image_url", "fetches nothing"),
+        ({"image_url": "HTTPS://example.org/a.png"}, "invalid_image_url", "fetches nothing"),
+        ({"image_url": "file:///etc/passwd"}, "invalid_image_url", "data URL"),
+        ({"image_url": "data:image/png;base64,@@"}, "invalid_base64_image", "base64"),
+        ({"image_url": 5}, "invalid_type", "image_url"),
+        ({"file_id": "file-1"}, "invalid_value", "file_id"),
+        (5, "invalid_type", "image_url"),
+        ({}, "invalid_type", "image_url"),
+    ],
+)
+async def test_references_that_are_not_taken(called: Called, reference: object, code: str, told: str) -> None:
+    answer = await called.client.post(EDITS, json={"prompt": "P", "images": [reference]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, "image[0]", code)
+    assert told in error["message"]
+
+
+def half(mode: str = "RGBA", size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
+    """A mask of the left half, in each way that a client may write it."""
+    left = (0, 0, size[0] // 2 - 1, size[1] - 1)
+    if mode == "RGBA":
+        mask = PIL.Image.new("RGBA", size, (9, 9, 9, 255))
+        PIL.ImageDraw.Draw(mask).rectangle(left, fill=(0, 0, 0, 0))
+    else:
+        mask = PIL.Image.new("L", size, 0)
+        PIL.ImageDraw.Draw(mask).rectangle(left, fill=255)
+        mask = mask.convert("RGB").convert("RGBA") if mode == "opaque RGBA" else mask.convert(mode)
+    return file(mask)
+
+
+LEFT = (b"\xff" * (WIDTH // 2) + b"\x00" * (WIDTH // 2)) * HEIGHT
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [half(), half("L"), half("RGB"), half("1"), half("opaque RGBA"), half(size=(WIDTH // 2, HEIGHT // 2))],
+    ids=["alpha", "L", "RGB", "1-bit", "opaque", "half size"],
+)
+@pytest.mark.parametrize("name", ["mask", "mask[]"])
+async def test_every_kind_of_mask_marks_the_same_half(called: Called, mask: bytes, name: str) -> None:
+    answer, asked = await edited(called, [("prompt", "P"), ("image", coloured()), (name, mask)])
+    assert asked.mask == LEFT
+    assert asked.strength == 1.0
+    drawn = PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][0]["b64_json"])))
+    kept = drawn.crop((WIDTH // 2, 0, WIDTH, HEIGHT))
+    assert kept.getcolors() == [(WIDTH // 2 * HEIGHT, (255, 0, 0))]
+
+
+async def test_masks_that_cannot_be_right(called: Called) -> None:
+    fields = [("prompt", "P"), ("image", coloured())]
+    error = await refused(called.client, [*fields, ("mask", b"no picture")])
+    assert (error["param"], error["code"]) == ("mask", "invalid_image")
+    assert "could not decode image" in error["message"]
+    error = await refused(called.client, [*fields, ("mask", file(PIL.Image.new("L", (8, 8), 0)))])
+    assert error["param"] == "mask"
+    assert "nothing to repaint" in error["message"]
+    assert (await refused(called.client, [*fields, ("mask", half()), ("mask", half())]))["param"] == "mask"
+
+
+async def test_the_size_is_the_pictures_own_within_the_models_bounds(called: Called) -> None:
+    for given, made in (
+        ((200, 100), "200x100"),
+        ((32, 16), "128x64"),
+        ((2500, 500), "2048x410"),
+        ((1000, 4), "2048x64"),
+    ):
+        answer, _ = await edited(called, [("prompt", "P"), ("image", coloured(size=given)), ("size", "auto")])
+        assert answer["size"] == made
+
+
+async def test_a_photograph_is_turned_as_its_exif_says(called: Called) -> None:
+    picture = PIL.Image.new("RGB", (64, 128), "red")
+    picture.paste("blue", (0, 64, 64, 128))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    sent = file(picture, "JPEG", exif=exif, quality=100)
+    answer, asked = await edited(called, [("prompt", "P"), ("image", sent)])
+    assert answer["size"] == "128x64"
+    turned = PIL.Image.frombytes("RGBA", (128, 64), asked.images[0].pixels)
+    left, right = turned.getpixel((10, 30)), turned.getpixel((118, 30))
+    assert left[2] > 200 > right[2]
+
+
+async def test_variations_need_no_prompt(called: Called) -> None:
+    answer, asked = await edited(called, [("image", coloured()), ("n", "2"), ("size", "256x256")], VARIATIONS)
+    assert (len(answer["data"]), asked.prompt, asked.strength) == (2, "", 0.8)
+    error = await refused(called.client, [("image", coloured()), ("mask", half())], VARIATIONS)
+    assert error["param"] == "mask"
+    assert (await refused(called.client, [("n", "1")], VARIATIONS))["param"] == "image"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/images/edits/", "/images/edits", "/images/edits/", "/openai/deployments/flux/images/edits?api-version=1",
+     "/v1/images/variations/", "/images/variations", "/images/variations/"],
+)  # fmt: skip
+async def test_every_spelling_of_the_routes(called: Called, path: str) -> None:
+    answer = await called.client.post(path, **form([("prompt", "P"), ("image", coloured())]))
+    assert answer.status_code == 200, answer.text
+
+
+async def test_the_recipe_says_that_there_was_a_picture_and_does_not_hold_it(called: Called) -> None:
+    answer, _ = await edited(called, [("prompt", "P"), ("image", coloured()), ("mask", half())])
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][0]["b64_json"])))
+    told = json.loads(picture.info["limner"])
+    assert (told["sources"], told["masked"], told["strength"]) == (1, True, 1.0)
+    assert "images" not in told
+
+
+async def test_usage_counts_the_pictures(called: Called) -> None:
+    answer, _ = await edited(called, [("prompt", "P"), ("image", coloured())])
+    assert answer["usage"]["input_tokens_details"] == {"text_tokens": 1, "image_tokens": 6 * 5}
+    assert answer["usage"]["input_tokens"] == 31
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", "multipart/form-data"),
+        (b"", "multipart/form-data; boundary=B"),
+        (b"--B\r\n", "multipart/form-data; boundary=B"),
+        (b"garbage", "multipart/form-data; boundary=B"),
+        (b'--B\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nP', "multipart/form-data; boundary=B"),
+        (b'--B\r\nContent-Disposition: form-data\r\n\r\nP\r\n--B--\r\n', "multipart/form-data; boundary=B"),
+        (b"--B\r\n" + b"X: y\r\n" * 20 + b"\r\nP\r\n--B--\r\n", "multipart/form-data; boundary=B"),
+        (b"--B\r\nX: " + b"y" * 9000 + b"\r\n\r\nP\r\n--B--\r\n", "multipart/form-data; boundary=B"),
+        (b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nP\r\n' * 101 + b"--B--\r\n",
+         "multipart/form-data; boundary=B"),
+        (b"--B--\r\n", "multipart/form-data; boundary=" + "B" * 5000),
+    ],
+)  # fmt: skip
+async def test_forms_that_are_none(called: Called, body: bytes, content_type: str) -> None:
+    answer = await called.client.post(EDITS, content=body, headers={"content-type": content_type})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "invalid_multipart")
+
+
+async def test_another_kind_of_body(called: Called) -> None:
+    answer = await called.client.post(EDITS, content=b"x", headers={"content-type": "image/png"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_media_type")
+
+
+def test_uploads_have_a_limit_of_their_own(serve: Callable[..., Served]) -> None:
+    served = serve(max_body=2000, max_upload=5000)
+    with httpx2.Client(base_url=served.url) as client:
+        sent = form([("prompt", "P" * 3000), ("image", coloured())])
+        assert client.post(EDITS, **sent).status_code == 200
+        answer = client.post(EDITS, **form([("prompt", "P" * 6000), ("image", coloured())]))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+        assert client.post("/v1/images/generations", json={"prompt": "P" * 3000}).status_code == 413
