@@ -78,8 +78,9 @@ def errors_page() -> str:
 
 def request_page() -> str:
     """docs/reference/request.md."""
-    from limner.server.fields import FIELDS
+    from limner.server.fields import EDIT_FIELDS, FIELDS
 
+    further = [(code(field.name), field.kind, field.about) for field in EDIT_FIELDS if field not in FIELDS]
     rows = [
         (code(field.name), field.kind, field.about, ", ".join(code(alias) for alias in field.aliases))
         for field in FIELDS
@@ -94,6 +95,9 @@ def request_page() -> str:
         + table(("field", "type", "meaning", "also called"), rows)
         + f"\nAccepted without effect, and named in the answer's header `x-limner-ignored`: {ignored}, and fields that "
         "nobody knows. With `LIMNER_STRICT=true` unknown fields are refused.\n"
+        "\n## Edits and variations\n\n`POST /v1/images/edits` takes all of these, as a form or as JSON, and `image` "
+        "(or `image[]`, or `images` in JSON) and `mask`; see [edits](../guides/edits.md). Variations need no "
+        "prompt and take no mask and no `input_fidelity`.\n\n" + table(("field", "type", "meaning"), further)
     )
 
 
