@@ -4,45 +4,14 @@ import base64
 import io
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import httpx2
 import PIL.Image
-import PIL.ImageDraw
 import pytest
 
 from limner.types import ImageRequest
-from tests.conftest import Called, Served
-
-EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
-WIDTH, HEIGHT = 96, 80
-
-
-def file(picture: PIL.Image.Image, kind: str = "PNG", **how: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **how)
-    return buffer.getvalue()
-
-
-def coloured(colour: str = "red", size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
-    return file(PIL.Image.new("RGB", size, colour))
-
-
-def form(fields: list[tuple[str, bytes | str]], boundary: str = "B") -> dict[str, Any]:
-    """A multipart body as it is on the wire; bytes are files, strings are text."""
-    body = b""
-    for index, (name, value) in enumerate(fields):
-        head = f'Content-Disposition: form-data; name="{name}"'
-        if isinstance(value, bytes):
-            head += f'; filename="{index}.png"\r\nContent-Type: image/png'
-        data = value if isinstance(value, bytes) else value.encode()
-        body += f"--{boundary}\r\n{head}\r\n\r\n".encode() + data + b"\r\n"
-    body += f"--{boundary}--\r\n".encode()
-    return {"content": body, "headers": {"content-type": f"multipart/form-data; boundary={boundary}"}}
-
-
-def data_url(data: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+from tests.conftest import Called
+from tests.sending import EDITS, HEIGHT, LEFT, VARIATIONS, WIDTH, coloured, data_url, file, form, half
 
 
 async def edited(called: Called, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> tuple[dict, ImageRequest]:
@@ -164,77 +133,6 @@ async def test_strength_and_fidelity(called: Called, fields: list, strength: flo
 
 
 @pytest.mark.parametrize(
-    ("fields", "param", "code"),
-    [
-        ([("strength", "1.5")], "strength", "decimal_above_max_value"),
-        ([("strength", "-1")], "strength", "decimal_below_min_value"),
-        ([("strength", "nan")], "strength", "invalid_type"),
-        ([("input_fidelity", "medium")], "input_fidelity", "invalid_value"),
-        ([("n", "11")], "n", "integer_above_max_value"),
-        ([("size", "banana")], "size", "invalid_value"),
-        ([("prompt", "Q")], "prompt", "invalid_multipart"),
-    ],
-)
-async def test_wrong_values_name_their_field(called: Called, fields: list, param: str, code: str) -> None:
-    error = await refused(called.client, [("prompt", "P"), ("image", coloured()), *fields])
-    assert (error["param"], error["code"]) == (param, code)
-
-
-async def test_what_is_missing_is_named(called: Called) -> None:
-    error = await refused(called.client, [("image", coloured())])
-    assert (error["param"], error["code"]) == ("prompt", "missing_required_parameter")
-    error = await refused(called.client, [("prompt", "P")])
-    assert (error["param"], error["code"]) == ("image", "missing_required_parameter")
-    error = await refused(called.client, [("prompt", "P"), ("mask", half())])
-    assert error["param"] == "image"
-
-
-@pytest.mark.parametrize(("name", "param"), [("image", "image[0]"), ("image[]", "image[0]"), ("mask", "mask")])
-async def test_text_instead_of_a_file(called: Called, name: str, param: str) -> None:
-    picture = [("image", coloured())] if name == "mask" else []
-    error = await refused(called.client, [("prompt", "P"), *picture, (name, "https://example.org/a.png")])
-    assert error["code"] == "invalid_type"
-    assert error["message"] == f"Invalid type for '{param}': expected a file, but got a string instead."
-    assert error["param"] == param
-
-
-@pytest.mark.parametrize(
-    ("reference", "code", "told"),
-    [
-        ({"image_url": "http://example.org/a.png"}, "invalid_image_url", "fetches nothing"),
-        ({"image_url": "HTTPS://example.org/a.png"}, "invalid_image_url", "fetches nothing"),
-        ({"image_url": "file:///etc/passwd"}, "invalid_image_url", "data URL"),
-        ({"image_url": "data:image/png;base64,@@"}, "invalid_base64_image", "base64"),
-        ({"image_url": 5}, "invalid_type", "image_url"),
-        ({"file_id": "file-1"}, "invalid_value", "file_id"),
-        (5, "invalid_type", "image_url"),
-        ({}, "invalid_type", "image_url"),
-    ],
-)
-async def test_references_that_are_not_taken(called: Called, reference: object, code: str, told: str) -> None:
-    answer = await called.client.post(EDITS, json={"prompt": "P", "images": [reference]})
-    error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["code"]) == (400, "image[0]", code)
-    assert told in error["message"]
-
-
-def half(mode: str = "RGBA", size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
-    """A mask of the left half, in each way that a client may write it."""
-    left = (0, 0, size[0] // 2 - 1, size[1] - 1)
-    if mode == "RGBA":
-        mask = PIL.Image.new("RGBA", size, (9, 9, 9, 255))
-        PIL.ImageDraw.Draw(mask).rectangle(left, fill=(0, 0, 0, 0))
-    else:
-        mask = PIL.Image.new("L", size, 0)
-        PIL.ImageDraw.Draw(mask).rectangle(left, fill=255)
-        mask = mask.convert("RGB").convert("RGBA") if mode == "opaque RGBA" else mask.convert(mode)
-    return file(mask)
-
-
-LEFT = (b"\xff" * (WIDTH // 2) + b"\x00" * (WIDTH // 2)) * HEIGHT
-
-
-@pytest.mark.parametrize(
     "mask",
     [half(), half("L"), half("RGB"), half("1"), half("opaque RGBA"), half(size=(WIDTH // 2, HEIGHT // 2))],
     ids=["alpha", "L", "RGB", "1-bit", "opaque", "half size"],
@@ -247,6 +145,14 @@ async def test_every_kind_of_mask_marks_the_same_half(called: Called, mask: byte
     drawn = PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][0]["b64_json"])))
     kept = drawn.crop((WIDTH // 2, 0, WIDTH, HEIGHT))
     assert kept.getcolors() == [(WIDTH // 2 * HEIGHT, (255, 0, 0))]
+
+
+async def test_a_transparent_picture_is_its_own_mask_under_the_names_that_had_it_so(called: Called) -> None:
+    for model, mask in (("dall-e-2", LEFT), ("gpt-image-1", b"")):
+        _, asked = await edited(called, [("model", model), ("prompt", "P"), ("image", half())])
+        assert asked.mask == mask
+    _, asked = await edited(called, [("model", "dall-e-2"), ("prompt", "P"), ("image", coloured())])
+    assert asked.mask == b""
 
 
 async def test_masks_that_cannot_be_right(called: Called) -> None:
@@ -314,40 +220,3 @@ async def test_usage_counts_the_pictures(called: Called) -> None:
     answer, _ = await edited(called, [("prompt", "P"), ("image", coloured())])
     assert answer["usage"]["input_tokens_details"] == {"text_tokens": 1, "image_tokens": 6 * 5}
     assert answer["usage"]["input_tokens"] == 31
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (b"", "multipart/form-data"),
-        (b"", "multipart/form-data; boundary=B"),
-        (b"--B\r\n", "multipart/form-data; boundary=B"),
-        (b"garbage", "multipart/form-data; boundary=B"),
-        (b'--B\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nP', "multipart/form-data; boundary=B"),
-        (b'--B\r\nContent-Disposition: form-data\r\n\r\nP\r\n--B--\r\n', "multipart/form-data; boundary=B"),
-        (b"--B\r\n" + b"X: y\r\n" * 20 + b"\r\nP\r\n--B--\r\n", "multipart/form-data; boundary=B"),
-        (b"--B\r\nX: " + b"y" * 9000 + b"\r\n\r\nP\r\n--B--\r\n", "multipart/form-data; boundary=B"),
-        (b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nP\r\n' * 101 + b"--B--\r\n",
-         "multipart/form-data; boundary=B"),
-        (b"--B--\r\n", "multipart/form-data; boundary=" + "B" * 5000),
-    ],
-)  # fmt: skip
-async def test_forms_that_are_none(called: Called, body: bytes, content_type: str) -> None:
-    answer = await called.client.post(EDITS, content=body, headers={"content-type": content_type})
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (400, "invalid_multipart")
-
-
-async def test_another_kind_of_body(called: Called) -> None:
-    answer = await called.client.post(EDITS, content=b"x", headers={"content-type": "image/png"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_media_type")
-
-
-def test_uploads_have_a_limit_of_their_own(serve: Callable[..., Served]) -> None:
-    served = serve(max_body=2000, max_upload=5000)
-    with httpx2.Client(base_url=served.url) as client:
-        sent = form([("prompt", "P" * 3000), ("image", coloured())])
-        assert client.post(EDITS, **sent).status_code == 200
-        answer = client.post(EDITS, **form([("prompt", "P" * 6000), ("image", coloured())]))
-        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
-        assert client.post("/v1/images/generations", json={"prompt": "P" * 3000}).status_code == 413

@@ -101,6 +101,8 @@ async def _edit(request: Request, here: Context, model: str | None = None, *, pr
     # Everything else is looked at before the pictures, which cost the most.
     side = here.studio.card(wish.model).max_side
     pictures = await run_in_threadpool(_decode, here, sent, side)
+    if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
+        pictures |= _own_mask(pictures["images"][0])
     wish = replace(wish, wishes={**wish.wishes, **pictures})
     resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
     return await respond(request, here, wish, resolved, stream.EDIT)
@@ -115,6 +117,12 @@ def _decode(here: Context, sent: Sent, max_side: int) -> dict[str, Any]:
     if sent.masks:
         found["mask"] = here.reader.mask(sent.masks[0], param="mask", like=images[0])
     return found
+
+
+def _own_mask(picture: Source) -> dict[str, Any]:
+    """With dall-e names a picture without a mask is its own: what is transparent in it is drawn."""
+    alpha = picture.pixels[3::4]
+    return {"mask": alpha.translate(bytes(range(255, -1, -1)))} if 0 in alpha else {}
 
 
 async def _read(request: Request) -> Sent:
