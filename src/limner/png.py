@@ -3,14 +3,14 @@
 An encoder's time goes into deflate, and deflate's into searching for repetition. What pays depends on the picture: a
 photograph has no repetition and needs only its Huffman codes (isal within 256 bytes), a drawing is all repetition
 (zlib-ng), and most pictures lie between (isal within 32 KiB). So a few rows are tried with each filter and each way,
-and the whole picture is written in the one that made them smallest. docs/decisions/0009-png.md has the figures.
+and the whole picture is written in the one that made them smallest. docs/decisions/0010-png.md has the figures.
 """
 
 import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,18 +53,26 @@ def library() -> Library:
         from isal import igzip_lib, isal_zlib
     except ImportError:
         return found
+    # Their stubs leave the data untyped.
+    igzip: Any = igzip_lib
+    crc32: Callable[..., int] = cast(Any, isal_zlib).crc32
+    return Library(texture=_isal(igzip, 1, 8), picture=_isal(igzip, 2, 15), flat=_zlib_ng() or found.flat, crc32=crc32)
+
+
+def _isal(igzip: Any, level: int, bits: int) -> Deflate:
+    def run(data: Any) -> bytes:
+        return ZLIB_HEADER + igzip.compress(data, level, igzip.COMP_ZLIB_NO_HDR, igzip.MEM_LEVEL_DEFAULT, bits)
+
+    return run
+
+
+def _zlib_ng() -> Deflate | None:
     try:
         from zlib_ng import zlib_ng
-
-        flat: Deflate = lambda data: zlib_ng.compress(data, 6)  # noqa: E731
     except ImportError:
-        flat = found.flat
-
-    def within(level: int, bits: int) -> Deflate:
-        default, headless = igzip_lib.MEM_LEVEL_DEFAULT, igzip_lib.COMP_ZLIB_NO_HDR
-        return lambda data: ZLIB_HEADER + igzip_lib.compress(data, level, headless, default, bits)
-
-    return Library(texture=within(1, 8), picture=within(2, 15), flat=flat, crc32=isal_zlib.crc32)
+        return None
+    compress: Any = cast(Any, zlib_ng).compress
+    return lambda data: compress(data, 6)
 
 
 def _zlib_alone() -> Library:
