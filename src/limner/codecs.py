@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from limner import png, types
-from limner.errors import InvalidRequestError
+from limner.errors import InvalidRequestError, StorageError
 from limner.types import OUTPUT_FORMATS, RAW_RGB, Image, ImageRequest
 
 XMP = (
@@ -22,6 +22,8 @@ XMP = (
     'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia" '
     'xmp:CreatorTool="Limner"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
+# The Exif IFD, its UserComment, and the character code that such a comment begins with.
+EXIF, USER_COMMENT, UTF16 = 0x8769, 0x9286, b"UNICODE\0"
 METADATA_LEVELS = ("full", "provenance", "none")
 
 
@@ -31,9 +33,10 @@ def recipe(request: ImageRequest, image: Image, *, weights: str, version: str) -
     # Whoever watched gets the same file as whoever did not.
     del wish["partial_images"]
     # The pictures that an edit began with are not ours to hand on; that there were some is said.
-    images, mask, strength = (wish.pop(name) for name in ("images", "mask", "strength"))
-    if images:
-        wish |= {"sources": len(images), "masked": bool(mask), "strength": strength}
+    for name in ("images", "mask", "strength"):
+        del wish[name]
+    if request.images:
+        wish |= {"sources": len(request.images), "masked": bool(request.mask), "strength": request.strength}
     return {"limner": version, "weights": weights, **wish}
 
 
@@ -104,13 +107,34 @@ def _options(request: ImageRequest, told: Mapping[str, Any] | None) -> dict[str,
         import PIL.Image
 
         exif = PIL.Image.Exif()
-        # UserComment (0x9286 in the Exif IFD) with its character code, as A1111 writes it.
-        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + parameters(told).encode("utf-16-be")
+        # As A1111 writes it.
+        exif.get_ifd(EXIF)[USER_COMMENT] = UTF16 + parameters(told).encode("utf-16-be")
         options |= {"exif": exif.tobytes(), "xmp": XMP.encode()}
     if request.output_format == "jpeg":
         # Full chroma: flat drawings show 4:2:0 at once.
         return {"format": "JPEG", "subsampling": 0, **options}
     return {"format": "WEBP", "method": 2, **options}
+
+
+def inspect(data: bytes) -> tuple[types.Size, dict[str, Any] | None, str | None]:
+    """Size of one of our files, and the recipe and the `parameters` text in it; None for what it does not carry.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
+            size = types.Size(width=picture.width, height=picture.height)
+            made: object = json.loads(picture.info.get("limner", "null"))
+            text = picture.info.get("parameters")
+            comment = picture.getexif().get_ifd(EXIF).get(USER_COMMENT)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise StorageError("The picture that is kept cannot be read; it is damaged.") from error
+    if text is None and isinstance(comment, bytes):
+        text = comment.removeprefix(UTF16).decode("utf-16-be", errors="replace")
+    return size, cast(dict[str, Any], made) if isinstance(made, dict) else None, text
 
 
 def read_recipe(data: bytes) -> dict[str, Any]:

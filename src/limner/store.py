@@ -72,12 +72,12 @@ class MemoryStore:
 
     def get(self, name: str) -> Stored:
         if name not in self._kept:
-            raise _missing()
+            raise missing()
         return self._kept[name]
 
     def delete(self, name: str) -> None:
         if self._kept.pop(name, None) is None:
-            raise _missing()
+            raise missing()
 
     def names(self) -> list[str]:
         return list(self._kept)
@@ -117,7 +117,7 @@ class FileStore:
         try:
             return Stored(name=name, data=path.read_bytes(), created=path.stat().st_mtime)
         except FileNotFoundError:
-            raise _missing() from None
+            raise missing() from None
         except OSError as error:
             raise StorageError(f"The picture could not be read: {error.strerror}.") from error
 
@@ -125,7 +125,7 @@ class FileStore:
         try:
             self._path(name).unlink()
         except FileNotFoundError:
-            raise _missing() from None
+            raise missing() from None
 
     def names(self) -> list[str]:
         return [path.name for path in sorted(self._files(), key=lambda p: p.stat().st_mtime)]
@@ -145,9 +145,10 @@ class FileStore:
     def _path(self, name: str) -> Path:
         # Names are checked, never joined raw: "../" does not match.
         if not NAME.fullmatch(name):
-            raise _missing()
+            raise missing()
         return self.folder / name
 
 
-def _missing() -> NotFoundError:
+def missing() -> NotFoundError:
+    """The error for a name that nothing is kept under."""
     return NotFoundError("There is no such picture; pictures are deleted when they are old.")

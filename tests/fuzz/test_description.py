@@ -25,6 +25,8 @@ OPERATIONS = [
     ("/v1/images/edits", "POST", GenerationMode.POSITIVE, 25),
     ("/v1/images/variations", "POST", GenerationMode.NEGATIVE, 50),
     ("/v1/images/variations", "POST", GenerationMode.POSITIVE, 25),
+    ("/v1/images/{id}", "GET", GenerationMode.POSITIVE, 25),
+    ("/v1/images/{id}", "DELETE", GenerationMode.POSITIVE, 25),
     ("/v1/models/{name}", "GET", GenerationMode.POSITIVE, 50),
     ("/media/{name}", "GET", GenerationMode.POSITIVE, 50),
     ("/v1/models", "GET", GenerationMode.POSITIVE, 1),

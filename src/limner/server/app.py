@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from limner import __version__
 from limner.errors import LimnerError, NotReadyError
-from limner.server import docs, edits, images, media, models, schema
+from limner.server import docs, edits, images, media, models, records, schema
 from limner.server.context import Context, Here, Life
 from limner.server.guard import BodyLimit
 from limner.server.origins import Origins
@@ -61,7 +61,7 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
     )
     app.state.limner = here
     add_handlers(app)
-    for part in (images.router, edits.router, models.router, media.router, docs.router, router):
+    for part in (images.router, edits.router, records.router, models.router, media.router, docs.router, router):
         app.include_router(part)
     return app
 

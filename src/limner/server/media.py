@@ -6,10 +6,11 @@ import time
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.errors import InvalidRequestError, NotFoundError
+from limner.errors import InvalidRequestError
 from limner.server import schema
 from limner.server.context import Here
 from limner.server.problems import answer
+from limner.store import missing
 from limner.types import OUTPUT_FORMATS
 
 router = APIRouter(tags=["media"])
@@ -34,7 +35,7 @@ async def media(name: str, request: Request, here: Here) -> Response:
     stored = await run_in_threadpool(here.store.get, name)
     if stored.created + here.settings.picture_ttl < time.time():
         # Old enough to be swept; the next sweep may be minutes away.
-        raise NotFoundError("There is no such picture; pictures are deleted when they are old.")
+        raise missing()
     stem, _, kind = stored.name.partition(".")
     headers = {
         "etag": f'"{stem}"',

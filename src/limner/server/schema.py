@@ -66,6 +66,30 @@ IMAGES: dict[str, Any] = {
 }
 
 
+class Record(BaseModel):
+    """A kept picture. `recipe` is null where the file carries none, as JPEG and WebP do; `parameters` is its text."""
+
+    id: str
+    object: Literal["image"]
+    state: Literal["succeeded"]
+    created: int
+    expires_at: int
+    url: str
+    output_format: Literal["png", "jpeg", "webp"]
+    bytes: int
+    size: str
+    recipe: dict[str, Any] | None
+    parameters: str | None
+
+
+class Deleted(BaseModel):
+    """A picture that was kept."""
+
+    id: str
+    object: Literal["image"]
+    deleted: Literal[True]
+
+
 class Card(BaseModel):
     """What a model accepts and where it comes from."""
 

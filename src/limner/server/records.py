@@ -1,0 +1,83 @@
+"""GET and DELETE /v1/images/{id}: what is known of a kept picture, and the end of it.
+
+Nothing is kept beside the picture: what made it is read from the file itself.
+"""
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+
+from limner import codecs
+from limner.errors import NotFoundError
+from limner.server import schema
+from limner.server.answers import base_url
+from limner.server.auth import with_key
+from limner.server.context import Context, Here
+from limner.store import Stored, missing
+from limner.types import OUTPUT_FORMATS
+
+router = APIRouter(dependencies=with_key, tags=["images"])
+# Words that stand where an id would, and take POST only.
+WORDS = ("generations", "edits", "variations")
+
+
+@router.get(
+    "/v1/images/{id}",
+    summary="What is known of a picture",
+    operation_id="getImage",
+    responses={200: {"model": schema.Record}, **schema.problems(401)},
+)
+@router.get("/v1/images/{id}/", include_in_schema=False)
+@router.get("/images/{id}", include_in_schema=False)
+@router.get("/images/{id}/", include_in_schema=False)
+async def record(id: str, request: Request, here: Here) -> dict[str, Any]:
+    """Its kind, its URL, when it goes, and its recipe. `id` is the name in its URL, with or without the extension."""
+    stored = await run_in_threadpool(_find, here, id)
+    size, made, text = await run_in_threadpool(codecs.inspect, stored.data)
+    stem, _, kind = stored.name.partition(".")
+    return {
+        "id": stem,
+        "object": "image",
+        "state": "succeeded",
+        "created": int(stored.created),
+        "expires_at": int(stored.created + here.settings.picture_ttl),
+        "url": f"{base_url(request, here)}/media/{stored.name}",
+        "output_format": kind,
+        "bytes": len(stored.data),
+        "size": str(size),
+        "recipe": made,
+        "parameters": text,
+    }
+
+
+@router.delete(
+    "/v1/images/{id}",
+    summary="Delete a picture",
+    operation_id="deleteImage",
+    responses={200: {"model": schema.Deleted}, **schema.problems(401)},
+)
+@router.delete("/v1/images/{id}/", include_in_schema=False)
+@router.delete("/images/{id}", include_in_schema=False)
+@router.delete("/images/{id}/", include_in_schema=False)
+async def delete(id: str, here: Here) -> dict[str, Any]:
+    """Delete it now instead of when it is old."""
+    stored = await run_in_threadpool(_find, here, id)
+    await run_in_threadpool(here.store.delete, stored.name)
+    return {"id": stored.name.partition(".")[0], "object": "image", "deleted": True}
+
+
+def _find(here: Context, name: str) -> Stored:
+    if name in WORDS:
+        raise HTTPException(405, headers={"Allow": "POST"})
+    names = [name] if "." in name else [f"{name}.{kind}" for kind in OUTPUT_FORMATS]
+    for each in names:
+        try:
+            stored = here.store.get(each)
+        except NotFoundError:
+            continue
+        # Old enough to be swept; the next sweep may be minutes away.
+        if stored.created + here.settings.picture_ttl >= time.time():
+            return stored
+    raise missing()
