@@ -90,8 +90,12 @@ class MiniEngine:
         # Spinning workers would burn a core between steps while the encoder and the server want it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+
         # From bytes, never a path: no external data file can be pulled in.
-        self._open = lambda name: ort.InferenceSession(self._file(name), options, providers=["CPUExecutionProvider"])
+        def session(name: str) -> Any:
+            return ort.InferenceSession(self._file(name), options, providers=["CPUExecutionProvider"])
+
+        self._open = session
         for name in self._facts["files"]:
             if name == "tokenizer.json":
                 self._tokenizer: Tokenizer = Tokenizer.from_str(self._file(name).decode())
@@ -246,8 +250,10 @@ def estimate(
     before: "NDArray[np.float32]", after: "NDArray[np.float32]", sigma: "np.float32", next_sigma: "np.float32"
 ) -> "NDArray[np.float32]":
     """The finished latents as they look after the step from `sigma` to `next_sigma`: straight on along its velocity."""
+    import numpy as np
+
     velocity = (after - before) / (next_sigma - sigma)
-    return after - next_sigma * velocity
+    return np.asarray(after - next_sigma * velocity, np.float32)
 
 
 def fit(pixels: "NDArray[np.uint8]", width: int, height: int) -> bytes:

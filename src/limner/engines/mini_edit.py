@@ -41,13 +41,19 @@ class Edit:
     # Steps of the schedule that are left out.
     skipped: int
 
-    def begin(self, noise: "NDArray[np.float32]", sigma: Any) -> "NDArray[np.float32]":
+    def begin(self, noise: "NDArray[np.float32]", sigma: "np.float32") -> "NDArray[np.float32]":
         """The source with as much noise as the schedule has at `sigma`."""
-        return (1 - sigma) * self.known + sigma * noise
+        import numpy as np
 
-    def held(self, latents: "NDArray[np.float32]", noise: "NDArray[np.float32]", sigma: Any) -> "NDArray[np.float32]":
+        return np.asarray((1 - sigma) * self.known + sigma * noise, np.float32)
+
+    def held(
+        self, latents: "NDArray[np.float32]", noise: "NDArray[np.float32]", sigma: "np.float32"
+    ) -> "NDArray[np.float32]":
         """`latents` with the source at the level of `sigma` where it is to stay."""
-        return self.free * latents + (1 - self.free) * self.begin(noise, sigma)
+        import numpy as np
+
+        return np.where(self.free > 0, latents, self.begin(noise, sigma))
 
     def finish(self, drawn: "NDArray[np.uint8]") -> bytes:
         """RGB rows of the canvas with the model's square, (h, w, 3), drawn into it where it may change."""
@@ -88,7 +94,7 @@ def canvas_of(request: ImageRequest) -> tuple["NDArray[np.uint8]", "NDArray[np.f
     if found and len(request.images) > 1:
         inside = (found[2] - found[0], found[3] - found[1])
         page.paste(_grid(request.images[1:], inside), found[:2])
-    return np.asarray(page), np.asarray(mask, np.float32)[:, :, None] / 255
+    return np.asarray(page), np.asarray(mask, np.float32)[:, :, None] / np.float32(255)
 
 
 def square_of(repaint: "NDArray[np.float32]") -> tuple[int, int, int]:

@@ -94,7 +94,7 @@ class _Reader:
     def _header(self) -> None:
         from python_multipart.multipart import parse_options_header
 
-        if self._name.lower() == b"content-disposition":
+        if bytes(self._name).lower() == b"content-disposition":
             kind, options = parse_options_header(bytes(self._value))
             if kind == b"form-data":
                 part = self.parts[-1]
