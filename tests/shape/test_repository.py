@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("build", "runtime", "dev", "parity")
+LOCKS = ("build", "runtime", "dev", "clients", "parity")
 # Versions below these have holes that are known: the build fails rather than ship them.
 FLOORS = {
     "diffusers": "0.38.1",  # CVE-2026-44513, CVE-2026-45804: remote code despite trust_remote_code=False
@@ -90,11 +90,18 @@ def test_no_pin_is_below_its_floor(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "groups"), [("build", ("build",)), ("runtime", ()), ("dev", ("build", "dev")), ("parity", ("parity",))]
+    ("lock", "groups"),
+    [
+        ("build", ("build",)),
+        ("runtime", ()),
+        ("dev", ("build", "dev")),
+        ("clients", ("clients",)),
+        ("parity", ("parity",)),
+    ],
 )
 def test_the_locks_answer_to_pyproject(lock: str, groups: tuple[str, ...]) -> None:
     """Stale locks fail here, without a network: every wish of pyproject is pinned at a version that it allows."""
-    wishes = [] if lock == "build" else project()["project"]["dependencies"]
+    wishes = [] if lock in ("build", "clients") else project()["project"]["dependencies"]
     for group in groups:
         wishes = wishes + [wish for wish in project()["dependency-groups"][group] if isinstance(wish, str)]
     pinned = pins(lock) | (pins("torch") if lock == "parity" else {})
