@@ -15,12 +15,13 @@ from limner.sources import Source
 from limner.types import Image, ImageRequest
 
 ROOT = Path(__file__).parents[1]
-SIDE, GAP = 256, 12
+# Wider than the model's own square, so that there is ground to draw on.
+WIDTH, HEIGHT, GAP = 416, 256, 12
 # What is there, what is drawn into it, the ellipse of the mask, and the seed.
 ROWS = (
-    ("a red apple on a blue background", "a yellow star", (20, 20, 140, 140), 7),
-    ("a house on a green background", "a sun", (150, 10, 250, 110), 3),
-    ("a cat on a white background", "a red hat", (68, 4, 188, 100), 5),
+    ("a red apple on a blue background", "a yellow star", (6, 20, 116, 130), 7),
+    ("a house on a green background", "a sun", (300, 10, 410, 120), 3),
+    ("a cat on a white background", "a red apple", (290, 130, 410, 250), 5),
 )
 
 
@@ -32,11 +33,11 @@ async def drawn(engine: MiniEngine, request: ImageRequest) -> PIL.Image.Image:
 
 async def sheet() -> PIL.Image.Image:
     """The whole contact sheet."""
-    page = PIL.Image.new("RGB", (3 * SIDE + 4 * GAP, len(ROWS) * (SIDE + GAP) + GAP), "#dddddd")
+    page = PIL.Image.new("RGB", (3 * WIDTH + 4 * GAP, len(ROWS) * (HEIGHT + GAP) + GAP), "#dddddd")
     async with MiniEngine() as engine:
         (card,) = engine.cards()
         for row, (there, wished, box, seed) in enumerate(ROWS):
-            before = await drawn(engine, card.request(there, seed=seed, quality="high"))
+            before = await drawn(engine, card.request(there, seed=seed, quality="high", size=f"{WIDTH}x{HEIGHT}"))
             mask = PIL.Image.new("L", before.size)
             PIL.ImageDraw.Draw(mask).ellipse(box, fill=255)
             source = Source(pixels=before.convert("RGBA").tobytes(), width=before.width, height=before.height)
@@ -46,7 +47,7 @@ async def sheet() -> PIL.Image.Image:
             if kept.tobytes() != before.tobytes():
                 raise SystemExit("what the mask keeps has changed")
             for column, picture in enumerate((before, mask.convert("RGB"), after)):
-                page.paste(picture, (GAP + column * (SIDE + GAP), GAP + row * (SIDE + GAP)))
+                page.paste(picture, (GAP + column * (WIDTH + GAP), GAP + row * (HEIGHT + GAP)))
     return page
 
 
