@@ -103,12 +103,9 @@ def _run(command: list[str], home: Path) -> Mapping[str, Any]:
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_TELEMETRY": "False",
         "LANGCHAIN_TRACING_V2": "false",
-        "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
         "AI_SDK_LOG_WARNINGS": "false",
-        # Not the packages' choice where their bytecode lies: a first import is slow enough.
-        "PYTHONDONTWRITEBYTECODE": "",
     }
     done = subprocess.run(command, cwd=home, env=environment(home, **quiet), capture_output=True, timeout=5 * PATIENCE)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-3000:]

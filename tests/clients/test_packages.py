@@ -23,6 +23,12 @@ def test_litellm_generates(litellm: dict) -> None:
         assert opened(item["b64_json"]).size == (256, 256)
 
 
+@pytest.mark.shows(LITELLM, "image_generation as openai/dall-e-3: an address")
+def test_litellm_gives_an_address(litellm: dict, fetch: Callable[[str], bytes]) -> None:
+    (item,) = gave(litellm, "url")["data"]
+    assert opened(fetch(item["url"])).size == (1024, 1024)
+
+
 @pytest.mark.shows(LITELLM, "image_generation with a seed: twice the same picture")
 def test_litellm_passes_the_seed(litellm: dict) -> None:
     first, second = (made["data"][0]["b64_json"] for made in gave(litellm, "seed"))

@@ -9,6 +9,11 @@ function make(tag, text, ...children) {
   return element;
 }
 
+// A paragraph in which `words` stand as code.
+function prose(text) {
+  return make("p", "", ...text.split("`").map((part, index) => index % 2 ? make("code", part) : document.createTextNode(part)));
+}
+
 function resolve(api, schema) {
   const name = schema && schema.$ref && schema.$ref.split("/").pop();
   return name ? api.components.schemas[name] : schema || {};
@@ -32,9 +37,16 @@ function fields(schema) {
     [name + (needed.includes(name) ? " (needed)" : ""), kind(field), field.description || ""]);
 }
 
+// The events of a stream as one answer: their pictures stand in `data`.
+function events(text) {
+  const data = text.split("\n").filter((line) => line.startsWith("data: ")).map((line) => JSON.parse(line.slice(6)));
+  return { events: data.map((event) => event.type), data, output_format: (data[0] || {}).output_format };
+}
+
 function show(output, response, text) {
   let body;
-  try { body = JSON.parse(text); } catch { body = text; }
+  const streamed = (response.headers.get("content-type") || "").startsWith("text/event-stream");
+  try { body = streamed ? events(text) : JSON.parse(text); } catch { body = text; }
   const shortened = JSON.stringify(body, (key, value) =>
     key === "b64_json" ? value.slice(0, 40) + "… (" + value.length + " characters)" : value, 2);
   output.replaceChildren(make("p", response.status + " · " + (response.headers.get("x-request-id") || "")), make("pre", shortened));
@@ -47,6 +59,18 @@ function show(output, response, text) {
   }
 }
 
+// The body with the chosen files in it, as data URLs.
+async function filled(text, pictures) {
+  if (!pictures || !pictures.files.length) return text;
+  const images = await Promise.all([...pictures.files].map((file) => new Promise((done, failed) => {
+    const reader = new FileReader();
+    reader.onload = () => done({ image_url: reader.result });
+    reader.onerror = () => failed(reader.error);
+    reader.readAsDataURL(file);
+  })));
+  return JSON.stringify({ ...JSON.parse(text), images });
+}
+
 function form(method, path, operation, bodySchema) {
   const inputs = (operation.parameters || []).filter((one) => one.in === "path").map((one) => {
     const input = make("input");
@@ -55,9 +79,11 @@ function form(method, path, operation, bodySchema) {
   });
   const body = bodySchema && make("textarea");
   if (body) {
-    body.value = JSON.stringify((bodySchema.examples || [{}])[0], null, 2);
+    body.value = JSON.stringify((bodySchema.examples || [{ prompt: "a dog" }])[0], null, 2);
     body.setAttribute("aria-label", "request body");
   }
+  const pictures = bodySchema && (bodySchema.properties || {}).images && make("input");
+  if (pictures) Object.assign(pictures, { type: "file", multiple: true, accept: "image/png,image/jpeg,image/webp" });
   const output = make("div");
   const send = make("button", "Send");
   send.addEventListener("click", async () => {
@@ -70,7 +96,7 @@ function form(method, path, operation, bodySchema) {
     send.disabled = true;
     output.replaceChildren(make("p", "Waiting for the answer."));
     try {
-      const response = await fetch(target, { method, headers, body: body ? body.value : undefined });
+      const response = await fetch(target, { method, headers, body: body ? await filled(body.value, pictures) : undefined });
       const type = response.headers.get("content-type") || "";
       show(output, response, type.startsWith("image/") ? "a picture, " + type : await response.text());
     } catch (problem) {
@@ -78,15 +104,17 @@ function form(method, path, operation, bodySchema) {
     }
     send.disabled = false;
   });
-  return [...inputs.map(([name, input]) => make("label", name + " ", input)), ...(body ? [body] : []), send, output];
+  return [...inputs.map(([name, input]) => make("label", name + " ", input)),
+    ...(pictures ? [make("label", "pictures ", pictures)] : []), ...(body ? [body] : []), send, output];
 }
 
 function drawOperation(api, path, method, operation) {
   const details = make("details", "", make("summary", "", Object.assign(make("span", method.toUpperCase()), { className: "method" }),
     make("code", path), document.createTextNode(" " + (operation.summary || ""))));
-  details.append(make("p", operation.description || ""));
+  details.append(prose(operation.description || ""));
   const content = operation.requestBody && operation.requestBody.content["application/json"];
   const bodySchema = content && resolve(api, content.schema);
+  details.append(make("h3", "Try it"), ...form(method.toUpperCase(), path, operation, bodySchema));
   if (bodySchema) details.append(make("h3", "Body"), table(fields(bodySchema)));
   details.append(make("h3", "Answers"));
   for (const [status, answer] of Object.entries(operation.responses)) {
@@ -96,9 +124,8 @@ function drawOperation(api, path, method, operation) {
     if (json) details.append(table(fields(resolve(api, json.schema))));
   }
   const errors = Object.keys(operation.responses).filter((status) => status >= "400").join(", ");
-  details.append(make("p", "Errors (" + errors + ") are {\"error\": {message, type, param, code}}."), make("h3", "Try it"),
-    ...form(method.toUpperCase(), path, operation, bodySchema));
-  details.open = method === "post";
+  details.append(make("p", "Errors (" + errors + ") are {\"error\": {message, type, param, code}}."));
+  details.open = operation.operationId === "createImage";
   return details;
 }
 
