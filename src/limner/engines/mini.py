@@ -266,6 +266,10 @@ def fit(pixels: "NDArray[np.uint8]", width: int, height: int) -> bytes:
         picture = PIL.Image.fromarray(pixels).resize((side, side), PIL.Image.Resampling.LANCZOS)
         pixels = np.asarray(picture)
     if width != height:
-        left, top = (width - side) // 2, (height - side) // 2
-        pixels = np.pad(pixels, ((top, height - side - top), (left, width - side - left), (0, 0)), mode="edge")
+        # The outermost pixels that the decoder draws are off colour; what is carried on lies a little inside.
+        rim = max(1, side // 64)
+        left, top = (width - side) // 2 + rim, (height - side) // 2 + rim
+        inner = side - 2 * rim
+        around = ((top, height - inner - top), (left, width - inner - left), (0, 0))
+        pixels = np.pad(pixels[rim:-rim, rim:-rim], around, mode="edge")
     return pixels.tobytes()
