@@ -106,3 +106,5 @@ async def test_a_damaged_file_is_told(call: Callable[..., Awaitable[Called]], tm
     answer = await client.get("/v1/images/" + name)
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "storage_failed"
+    # It would be as damaged the next time.
+    assert answer.headers["x-should-retry"] == "false"

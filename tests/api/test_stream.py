@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx2
+import openai
 import PIL.Image
 import pytest
 
@@ -188,6 +189,17 @@ async def test_edits_have_events_of_their_own_name() -> None:
     assert frame.startswith(b"event: image_edit.completed\ndata: {")
     (event,) = events(frame.decode())
     assert event["b64_json"] == "YWJj"
+
+
+def test_the_openai_client_reads_the_events_and_raises_the_error(server: str) -> None:
+    with openai.OpenAI(base_url=f"{server}/v1", api_key="local", max_retries=0) as client:
+        wish: dict[str, Any] = {"model": "flux", "size": "256x256", "stream": True, "partial_images": 2}
+        with client.images.generate(prompt="a cat", **wish) as events:
+            assert [event.type for event in events] == [PARTIAL, PARTIAL, COMPLETED]
+        with client.images.generate(prompt="explode", **(wish | {"partial_images": 3})) as events:
+            assert next(events).type == PARTIAL
+            with pytest.raises(openai.APIError, match="exploded"):
+                next(events)
 
 
 def test_silence_is_filled_and_events_come_while_it_is_drawn(serve: Callable[..., Served]) -> None:
