@@ -89,3 +89,16 @@ def test_a_recipe_names_the_source_and_cannot_be_drawn_again() -> None:
     assert (told["sources"], told["masked"], told["strength"]) == (2, True, 1.0)
     with pytest.raises(InvalidRequestError, match="made from another picture"):
         codecs.wishes_of(told)
+
+
+def test_what_a_wide_picture_carries_on_is_not_the_rim_that_the_decoder_draws_wrongly() -> None:
+    import numpy as np
+
+    from limner.engines.mini import fit
+
+    drawn = np.full((256, 256, 3), 200, np.uint8)
+    drawn[[0, -1]] = drawn[:, [0, -1]] = 9
+    for width, height in ((512, 256), (256, 300), (128, 256)):
+        # Resampling lets a little of it shine through.
+        assert min(fit(drawn, width, height)) > 150
+    assert fit(drawn, 256, 256) == drawn.tobytes()
