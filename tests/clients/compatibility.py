@@ -87,17 +87,18 @@ class Rows:
 def page(rows: Mapping[tuple[str, str], Row]) -> str:
     """The page."""
     order = list(PACKAGES)
-    installed = sorted((pair for pair in rows if pair[0] in PACKAGES), key=lambda pair: order.index(pair[0]))
-    replayed = [pair for pair in rows if pair[0] not in PACKAGES]
+    installed = sorted((pair for pair in rows if not rows[pair].version), key=lambda pair: order.index(pair[0]))
+    replayed = [pair for pair in rows if rows[pair].version]
     return (
         MADE.format(source="tests/clients").replace("make docs", "make compatibility")
         + "# Compatibility\n\nEach line is proved by a test in `tests/clients` that `make test` runs. Only the base "
-        "URL and the key were changed.\n\n## Packages\n\nThe packages themselves, each driving a server process.\n\n"
+        "URL and the key were changed.\n\n## Packages\n\nThe packages themselves, each driving a server process: `limner serve` with the embedded "
+        "model, but for openai (Python), whose many calls go to the same server before an engine without a model.\n\n"
         + table(
             ("client", "version", "what was done", "result"),
             [(client, PACKAGES[client](), what, rows[client, what].result) for client, what in installed],
         )
-        + "\n## Requests\n\nProgrammes that cannot be installed beside the tests: their requests, byte for byte. The "
+        + "\n## Requests\n\nWhat clients send, byte for byte, also of those that cannot be installed beside the tests. The "
         "version is that of the source that the request was read from, as a release, a commit or a day.\n\n"
         + table(
             ("client", "version", "what it needs", "result"),

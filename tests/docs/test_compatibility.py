@@ -24,6 +24,14 @@ def test_a_row_whose_test_did_not_pass_is_not_written() -> None:
     assert rows.unproved() == ["two"]
 
 
+def test_a_replayed_request_is_not_told_as_the_package() -> None:
+    rows = {("litellm", "generate"): Row("works", ""), ("litellm", "E1"): Row("works", "0.1")}
+    packages, _, requests = page(rows).partition("## Requests")
+    assert "generate" in packages
+    assert "E1" not in packages
+    assert "| litellm | 0.1 | E1 | works |" in requests
+
+
 def test_the_clients_stand_in_the_order_of_the_page_whatever_ran_first() -> None:
     rows = {("curl", "b"): Row("works", ""), ("Open WebUI", "c"): Row("works", "1"), ("litellm", "a"): Row("works", "")}
     text = page(rows)
