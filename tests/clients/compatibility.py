@@ -92,14 +92,14 @@ def page(rows: Mapping[tuple[str, str], Row]) -> str:
     return (
         MADE.format(source="tests/clients").replace("make docs", "make compatibility")
         + "# Compatibility\n\nEach line is proved by a test in `tests/clients` that `make test` runs. Only the base "
-        "URL and the key were changed.\n\n## Packages\n\nThe packages themselves, each driving a server process: `limner serve` with the embedded "
-        "model, but for openai (Python), whose many calls go to the same server before an engine without a model.\n\n"
+        "URL and the key were changed.\n\n## Packages\n\nThe packages themselves, each driving a server process: "
+        "`limner serve` with the embedded model, but for openai (Python), whose many calls go to the same server before an engine without a model.\n\n"
         + table(
             ("client", "version", "what was done", "result"),
             [(client, PACKAGES[client](), what, rows[client, what].result) for client, what in installed],
         )
-        + "\n## Requests\n\nWhat clients send, byte for byte, also of those that cannot be installed beside the tests. The "
-        "version is that of the source that the request was read from, as a release, a commit or a day.\n\n"
+        + "\n## Requests\n\nWhat clients send, byte for byte, also of those that cannot be installed beside the "
+        "tests. The version is that of the source that the request was read from, as a release, a commit or a day.\n\n"
         + table(
             ("client", "version", "what it needs", "result"),
             [(client, rows[client, what].version, what, rows[client, what].result) for client, what in replayed],
