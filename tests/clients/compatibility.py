@@ -93,7 +93,8 @@ def page(rows: Mapping[tuple[str, str], Row]) -> str:
         MADE.format(source="tests/clients").replace("make docs", "make compatibility")
         + "# Compatibility\n\nEach line is proved by a test in `tests/clients` that `make test` runs. Only the base "
         "URL and the key were changed.\n\n## Packages\n\nThe packages themselves, each driving a server process: "
-        "`limner serve` with the embedded model, but for openai (Python), whose many calls go to the same server before an engine without a model.\n\n"
+        "`limner serve` with the embedded model, but for openai (Python), whose many calls go to the "
+        "same server before an engine without a model.\n\n"
         + table(
             ("client", "version", "what was done", "result"),
             [(client, PACKAGES[client](), what, rows[client, what].result) for client, what in installed],
