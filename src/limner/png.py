@@ -26,7 +26,9 @@ NONE, SUB, UP = 0, 1, 2
 # What is tried: so many runs of so many rows, spread evenly. Neighbours, for much repeats from row to row.
 RUNS, RUN_ROWS = 4, 8
 # Of the sampled bytes: a picture that shrinks below this is a flat drawing.
-FLAT = 0.1
+FLAT = 0.13
+# A picture that stays above this has little repetition. Below it the rows tried are too few to show what there is.
+TEXTURE = 0.25
 # A zlib stream's header: deflate with a window of 32 KiB, whatever part of it was used.
 ZLIB_HEADER = b"\x78\x01"
 
@@ -141,7 +143,7 @@ def _choice(deflate: Library, rows: "NDArray[np.uint8]", channels: int) -> tuple
     if sizes[kind] < FLAT * tried[kind].nbytes:
         # Little to search through, and the better search may like another filter.
         return deflate.flat, min(tried, key=lambda kind: len(deflate.flat(tried[kind])))
-    if len(deflate.texture(tried[kind])) < sizes[kind]:
+    if sizes[kind] > TEXTURE * tried[kind].nbytes and len(deflate.texture(tried[kind])) < sizes[kind]:
         return deflate.texture, kind
     return deflate.picture, kind
 

@@ -51,6 +51,12 @@ def shaded(channels: int) -> np.ndarray:
     return np.stack(planes[:channels], -1).clip(0, 255).astype(np.uint8)
 
 
+def enlarged(channels: int) -> np.ndarray:
+    """As our small model's pictures are at larger sizes: drawn smaller and resampled, so that edges are soft."""
+    small = PIL.Image.fromarray(drawing(channels)).resize((64, 64), PIL.Image.Resampling.BOX)
+    return np.asarray(small.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS))
+
+
 def noise(channels: int) -> np.ndarray:
     return np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, channels), np.uint8)
 
@@ -59,7 +65,7 @@ def plain(channels: int) -> np.ndarray:
     return np.full((SIDE, SIDE, channels), 77, np.uint8)
 
 
-KINDS = {each.__name__: each for each in (photograph, drawing, shaded, noise, plain)}
+KINDS = {each.__name__: each for each in (photograph, drawing, enlarged, shaded, noise, plain)}
 
 
 def encoded(pixels: np.ndarray, **more: object) -> bytes:
