@@ -150,7 +150,7 @@ def named(model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: i
     wanted = [i for i in order for _ in range(seeds)]
     pictures = model.draw(asked)
     seen = look(pictures)
-    spread = seen.view(len(order), seeds, -1)
+    spread = seen.reshape(len(order), seeds, -1)
     apart = (spread[:, 0] - spread[:, -1]).abs().mean().item()
     rgba, _ = stack(drawings)
     known = F.interpolate(rgba[:, :3] + 1 - rgba[:, 3:], (16, 16), mode="area").flatten(1)
