@@ -66,6 +66,12 @@ def well_answered(answer: httpx2.Response) -> None:
     assert answer.status_code < 500, answer.text
     assert answer.headers["x-request-id"]
     answer.headers.get("x-limner-ignored", "").encode("ascii")
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        # A body that asked for a stream and was right: the picture is in the last event.
+        assert answer.status_code == 200
+        last = answer.text.rstrip().rpartition("\n\n")[2]
+        assert last.startswith("event: image_generation.completed\ndata: {")
+        return
     body = json.loads(answer.content)
     if answer.status_code == 200:
         assert body["data"]
