@@ -27,9 +27,36 @@ HUES = {"red": 0, "orange": 28, "yellow": 52, "green": 125, "blue": 214, "purple
 
 # What people ask for first is shown more often.
 FAVOURITES = frozenset(
-    "cat,dog,red apple,house,rocket,pizza,deciduous tree,automobile,banana,bird,fish,sun,star,rose,sunflower,horse,bicycle,"
-    "airplane,robot,person,guitar,hot beverage,birthday cake,red heart,mountain,crescent moon,cloud,flower,lion,elephant".split(
-        ","
+    (
+        "cat",
+        "dog",
+        "red apple",
+        "house",
+        "rocket",
+        "pizza",
+        "deciduous tree",
+        "automobile",
+        "banana",
+        "bird",
+        "fish",
+        "sun",
+        "star",
+        "rose",
+        "sunflower",
+        "horse",
+        "bicycle",
+        "airplane",
+        "robot",
+        "person",
+        "guitar",
+        "hot beverage",
+        "birthday cake",
+        "red heart",
+        "mountain",
+        "crescent moon",
+        "cloud",
+        "lion",
+        "elephant",
     )
 )
 

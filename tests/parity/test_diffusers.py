@@ -63,7 +63,7 @@ def theirs(
             3.0,
             32,
         ),
-        ("кот 🐈", 2, 8, 3.0, 32),
+        ("кот 🐈", 2, 8, 3.0, 16),
     ],
 )
 async def test_same_picture_as_diffusers(pipeline, prompt, seed, steps, guidance, length):
