@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.errors import InvalidRequestError
 from limner.server import fields, schema, stream, wire
+from limner.server.addresses import spelled
 from limner.server.answers import respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
@@ -56,56 +57,49 @@ def _described(operation: str, summary: str, table: Sequence[fields.Field], *, m
     }
 
 
-@router.post(EDITS, **_described("createImageEdit", "Edit a picture", fields.EDIT_FIELDS, masked=True))
-@router.post(EDITS + "/", include_in_schema=False)
-@router.post("/images/edits", include_in_schema=False)
-@router.post("/images/edits/", include_in_schema=False)
+@spelled(router.post, EDITS, **_described("createImageEdit", "Edit a picture", fields.EDIT_FIELDS, masked=True))
 async def edits(request: Request, here: Here) -> Response:
     """Draw `prompt` over the pictures sent, everywhere or where a mask says; answered as a generation is."""
-    with here.life.at_work():
-        return await _edit(request, here)
+    return await _edit(request, here)
 
 
-@router.post(DEPLOYMENT, include_in_schema=False)
-@router.post(DEPLOYMENT + "/", include_in_schema=False)
+@spelled(router.post, DEPLOYMENT, include_in_schema=False)
 async def deployment(model: str, request: Request, here: Here) -> Response:
     """The same for clients of Azure, who name the model in the path."""
-    with here.life.at_work():
-        return await _edit(request, here, model)
+    return await _edit(request, here, model)
 
 
-@router.post(VARIATIONS, **_described("createImageVariation", "Vary a picture", fields.VARY_FIELDS, masked=False))
-@router.post(VARIATIONS + "/", include_in_schema=False)
-@router.post("/images/variations", include_in_schema=False)
-@router.post("/images/variations/", include_in_schema=False)
+@spelled(
+    router.post, VARIATIONS, **_described("createImageVariation", "Vary a picture", fields.VARY_FIELDS, masked=False)
+)
 async def variations(request: Request, here: Here) -> Response:
     """Draw the picture sent once more, a little otherwise; no prompt is needed."""
-    with here.life.at_work():
-        return await _edit(request, here, prompted=False)
+    return await _edit(request, here, prompted=False)
 
 
 async def _edit(request: Request, here: Context, model: str | None = None, *, prompted: bool = True) -> Response:
-    sent = await _read(request)
-    wish = wire.understand(
-        sent.document,
-        table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
-        strict=here.settings.strict,
-        model=model,
-    )
-    if not sent.images:
-        raise InvalidRequestError(
-            "image is missing: send the picture to begin with.", param="image", code="missing_required_parameter"
+    with here.life.at_work():
+        sent = await _read(request)
+        wish = wire.understand(
+            sent.document,
+            table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
+            strict=here.settings.strict,
+            model=model,
         )
-    if sent.masks and not prompted:
-        raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
-    # Everything else is looked at before the pictures, which cost the most.
-    side = here.studio.card(wish.model).max_side
-    pictures = await run_in_threadpool(_decode, here, sent, side)
-    if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
-        pictures |= _own_mask(pictures["images"][0])
-    wish = replace(wish, wishes={**wish.wishes, **pictures})
-    resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
-    return await respond(request, here, wish, resolved, stream.EDIT)
+        if not sent.images:
+            raise InvalidRequestError(
+                "image is missing: send the picture to begin with.", param="image", code="missing_required_parameter"
+            )
+        if sent.masks and not prompted:
+            raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
+        # Everything else is looked at before the pictures, which cost the most.
+        side = here.studio.card(wish.model).max_side
+        pictures = await run_in_threadpool(_decode, here, sent, side)
+        if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
+            pictures |= _own_mask(pictures["images"][0])
+        wish = replace(wish, wishes={**wish.wishes, **pictures})
+        resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
+        return await respond(request, here, wish, resolved, stream.EDIT)
 
 
 def _decode(here: Context, sent: Sent, max_side: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from limner.server import fields, schema, stream, wire
+from limner.server.addresses import spelled
 from limner.server.answers import respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
@@ -13,7 +14,8 @@ PATH = "/v1/images/generations"
 DEPLOYMENT = "/openai/deployments/{model:path}/images/generations"
 
 
-@router.post(
+@spelled(
+    router.post,
     PATH,
     summary="Make pictures from a prompt",
     operation_id="createImage",
@@ -22,25 +24,20 @@ DEPLOYMENT = "/openai/deployments/{model:path}/images/generations"
         "requestBody": {"required": True, "content": {"application/json": {"schema": fields.request_schema()}}}
     },
 )
-@router.post(PATH + "/", include_in_schema=False)
-@router.post("/images/generations", include_in_schema=False)
-@router.post("/images/generations/", include_in_schema=False)
 async def generations(request: Request, here: Here) -> Response:
     """Draw `prompt` with `model`, and answer with URLs, base64 or both, or with events when `stream` is true."""
-    with here.life.at_work():
-        return await _generate(request, here)
+    return await _generate(request, here)
 
 
-@router.post(DEPLOYMENT, include_in_schema=False)
-@router.post(DEPLOYMENT + "/", include_in_schema=False)
+@spelled(router.post, DEPLOYMENT, include_in_schema=False)
 async def deployment(model: str, request: Request, here: Here) -> Response:
     """The same for clients of Azure. The path's model counts; another one in the body is named as ignored."""
-    with here.life.at_work():
-        return await _generate(request, here, model)
+    return await _generate(request, here, model)
 
 
 async def _generate(request: Request, here: Context, model: str | None = None) -> Response:
-    kind = request.headers.get("content-type", "")
-    wish = wire.read(await request.body(), kind, strict=here.settings.strict, model=model)
-    resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
-    return await respond(request, here, wish, resolved, stream.GENERATION)
+    with here.life.at_work():
+        kind = request.headers.get("content-type", "")
+        wish = wire.read(await request.body(), kind, strict=here.settings.strict, model=model)
+        resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
+        return await respond(request, here, wish, resolved, stream.GENERATION)

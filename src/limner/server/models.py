@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from limner.errors import ModelNotFoundError
 from limner.server import schema
+from limner.server.addresses import spelled
 from limner.server.auth import with_key
 from limner.server.context import Here
 from limner.types import ModelCard
@@ -13,10 +14,12 @@ from limner.types import ModelCard
 router = APIRouter(dependencies=with_key, tags=["models"])
 
 
-@router.get("/v1/models", summary="List the models", responses={200: {"model": schema.Models}, **schema.problems(401)})
-@router.get("/v1/models/", include_in_schema=False)
-@router.get("/models", include_in_schema=False)
-@router.get("/models/", include_in_schema=False)
+@spelled(
+    router.get,
+    "/v1/models",
+    summary="List the models",
+    responses={200: {"model": schema.Models}, **schema.problems(401)},
+)
 async def models(here: Here) -> dict[str, Any]:
     """Names and aliases; `limner.served_by` is the model behind each."""
     return {"object": "list", "data": [_entry(name, card) for name, card in here.studio.names().items()]}

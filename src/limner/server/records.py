@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from limner import codecs
 from limner.errors import NotFoundError
 from limner.server import schema
+from limner.server.addresses import spelled
 from limner.server.answers import base_url
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
@@ -23,15 +24,13 @@ router = APIRouter(dependencies=with_key, tags=["images"])
 WORDS = ("generations", "edits", "variations")
 
 
-@router.get(
+@spelled(
+    router.get,
     "/v1/images/{id}",
     summary="What is known of a picture",
     operation_id="getImage",
     responses={200: {"model": schema.Record}, **schema.problems(401)},
 )
-@router.get("/v1/images/{id}/", include_in_schema=False)
-@router.get("/images/{id}", include_in_schema=False)
-@router.get("/images/{id}/", include_in_schema=False)
 async def record(id: str, request: Request, here: Here) -> dict[str, Any]:
     """Its kind, its URL, when it goes, and its recipe. `id` is the name in its URL, with or without the extension."""
     stored = await run_in_threadpool(_find, here, id)
@@ -52,15 +51,13 @@ async def record(id: str, request: Request, here: Here) -> dict[str, Any]:
     }
 
 
-@router.delete(
+@spelled(
+    router.delete,
     "/v1/images/{id}",
     summary="Delete a picture",
     operation_id="deleteImage",
     responses={200: {"model": schema.Deleted}, **schema.problems(401)},
 )
-@router.delete("/v1/images/{id}/", include_in_schema=False)
-@router.delete("/images/{id}", include_in_schema=False)
-@router.delete("/images/{id}/", include_in_schema=False)
 async def delete(id: str, here: Here) -> dict[str, Any]:
     """Delete it now instead of when it is old."""
     stored = await run_in_threadpool(_find, here, id)
