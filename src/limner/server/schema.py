@@ -58,11 +58,21 @@ class Images(BaseModel):
     usage: Usage
 
 
+# One event of a stream, as OpenAPI 3.2 and its readers describe server-sent events.
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 IMAGES: dict[str, Any] = {
     "model": Images,
     "description": "The pictures; with `stream`, events whose names are image_generation.partial_image, "
     "image_generation.completed and error",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": EVENT}},
 }
 
 
