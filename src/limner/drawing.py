@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from limner.errors import EngineError, InvalidRequestError
+from limner.engine import check_complete
+from limner.errors import InvalidRequestError
 from limner.types import Image, Progress, Size
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ async def _draw_here(prompt: str, wishes: Mapping[str, Any], told: Told) -> "lis
             elif isinstance(event, Image):
                 size = Size(width=event.width, height=event.height)
                 pictures.append(Picture(bytes=event.data, seed=event.seed, model=request.model, size=size))
-    if len(pictures) != request.n:
-        raise EngineError(f"The engine gave {len(pictures)} of {request.n} pictures.")
+    check_complete(request, len(pictures))
     return pictures
 
 

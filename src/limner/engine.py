@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from limner.errors import EngineError
 from limner.types import Event, ImageRequest, ModelCard
 
 
@@ -40,6 +41,12 @@ class Engine(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def check_complete(request: ImageRequest, made: int) -> None:
+    """Hold an engine to its promise of `n` pictures. Raises EngineError."""
+    if made != request.n:
+        raise EngineError(f"The engine gave {made} of {request.n} pictures.")
 
 
 async def from_blocking(make: Callable[[], Iterator[Event]], executor: Executor) -> AsyncGenerator[Event, None]:

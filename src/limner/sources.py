@@ -71,13 +71,16 @@ def _check_abilities(abilities: Collection[str], model: str, needed: str, *, mas
             )
 
 
-def _check_pictures(images: tuple[Source, ...], mask: bytes) -> None:
-    if len(images) > MAX_SOURCES:
+def check_count(count: int) -> None:
+    """Hold the number of pictures to start from to MAX_SOURCES. Raises InvalidRequestError."""
+    if count > MAX_SOURCES:
         raise InvalidRequestError(
-            f"image may be at most {MAX_SOURCES} pictures; got {len(images)}.",
-            param="image",
-            code="array_above_max_length",
+            f"image may be at most {MAX_SOURCES} pictures; got {count}.", param="image", code="array_above_max_length"
         )
+
+
+def _check_pictures(images: tuple[Source, ...], mask: bytes) -> None:
+    check_count(len(images))
     for index, image in enumerate(images):
         if image.width < 1 or image.height < 1 or len(image.pixels) != 4 * image.width * image.height:
             raise InvalidRequestError("The picture's bytes are not its rows of RGBA.", param=f"image[{index}]")

@@ -260,9 +260,7 @@ class ModelCard:
             raise InvalidRequestError(
                 f"{param} must have at most {MAX_PROMPT_CHARACTERS} characters; got {len(text)}.", param=param
             )
-        # A lone surrogate is valid JSON and no valid text: it would break every later writer.
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidRequestError(f"{param} must be valid Unicode; it holds a lone surrogate.", param=param)
+        check_unicode(text, param)
 
 
 def _between(param: str, value: _Number, low: _Number, high: _Number) -> _Number:
@@ -272,6 +270,16 @@ def _between(param: str, value: _Number, low: _Number, high: _Number) -> _Number
     if isinstance(low, float):
         code = code.replace("integer", "decimal")
     raise InvalidRequestError(f"{param} must be from {low} to {high}; got {value}.", param=param, code=code)
+
+
+def check_unicode(text: str, param: str) -> None:
+    """Refuse a lone surrogate: it is valid JSON and no valid text, and would break every later writer.
+
+    Raises:
+        InvalidRequestError: there is one; `param` names the field.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequestError(f"{param} must be valid Unicode; it holds a lone surrogate.", param=param)
 
 
 def nearest(name: str, known: Sequence[str], count: int = 3) -> list[str]:

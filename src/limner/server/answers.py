@@ -11,7 +11,7 @@ from dataclasses import replace
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.errors import EngineError
+from limner.engine import check_complete
 from limner.server import wire
 from limner.server.auth import caller
 from limner.server.context import Context
@@ -67,8 +67,7 @@ async def _whole(here: Context, wanted: ImageRequest, wish: wire.Wish, base: str
     begun = time.perf_counter()
     async with contextlib.aclosing(here.studio.generate(wanted)) as events:
         images = [event async for event in events if isinstance(event, Image)]
-    if len(images) != wanted.n:
-        raise EngineError(f"The engine gave {len(images)} of {wanted.n} pictures.")
+    check_complete(wanted, len(images))
     urls = [await _keep(here, base, wanted, image) for image in images] if wish.url else None
     yield wire.write(wanted, images, urls, b64=wish.b64)
     _log(wanted, begun)
@@ -90,8 +89,7 @@ def _log(wanted: ImageRequest, begun: float) -> None:
 
 
 async def _keep(here: Context, base: str, wanted: ImageRequest, image: Image) -> str:
-    kind = wire.MIMES.get(image.mime, wanted.output_format)
-    name = await run_in_threadpool(here.store.put, image.data, kind)
+    name = await run_in_threadpool(here.store.put, image.data, wire.format_of(wanted, image))
     return f"{base}/media/{name}"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -11,7 +12,7 @@ from fastapi import Depends, Request
 from limner.errors import LimnerError, NotReadyError
 from limner.server.retries import Jobs
 from limner.settings import Settings
-from limner.store import ImageStore
+from limner.store import ImageStore, Stored, missing
 from limner.studio import Studio
 from limner.uploads import PictureReader
 
@@ -61,6 +62,14 @@ class Context:
     reader: PictureReader = field(default_factory=PictureReader)
     # The work that goes on and the last answers, for requests that come again.
     jobs: Jobs = field(default_factory=Jobs)
+
+    def kept(self, name: str) -> Stored:
+        """The picture that is kept under `name`. Raises NotFoundError, also when it is too old."""
+        stored = self.store.get(name)
+        if stored.created + self.settings.picture_ttl < time.time():
+            # Old enough to be swept; the next sweep may be minutes away.
+            raise missing()
+        return stored
 
 
 def _context(request: Request) -> Context:

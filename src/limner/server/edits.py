@@ -21,7 +21,8 @@ from limner.server.answers import respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
 from limner.server.forms import Part, parts_of
-from limner.sources import MAX_SOURCES, Source
+from limner.server.values import wrong_type
+from limner.sources import Source, check_count
 
 router = APIRouter(dependencies=with_key, tags=["images"])
 EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
@@ -83,6 +84,7 @@ async def _edit(request: Request, here: Context, model: str | None = None, *, pr
         wish = wire.understand(
             sent.document,
             table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
+            prompted=prompted,
             strict=here.settings.strict,
             model=model,
         )
@@ -132,12 +134,8 @@ async def _read(request: Request) -> Sent:
             "The body must be multipart/form-data with the picture as a file, or JSON with a data URL.",
             code="unsupported_media_type",
         )
-    if len(sent.images) > MAX_SOURCES:
-        raise InvalidRequestError(
-            f"image may be at most {MAX_SOURCES} pictures; got {len(sent.images)}.",
-            param="image",
-            code="array_above_max_length",
-        )
+    # Before the first of them is decoded.
+    check_count(len(sent.images))
     if len(sent.masks) > 1:
         raise InvalidRequestError("mask may be one picture; it belongs to the first image.", param="mask")
     return sent
@@ -152,7 +150,7 @@ def _of_form(parts: list[Part]) -> Sent:
         if match := PICTURE.fullmatch(part.name):
             files = sent.files(match[1])
             if part.filename is None:
-                raise _no_file(match[1], len(files), "a string")
+                raise wrong_type(_param(match[1], len(files)), "a file", part.name)
             files.append(bytes(part.data))
         elif part.name in sent.document:
             raise InvalidRequestError(
@@ -214,10 +212,3 @@ def _of_reference(value: Any, param: str) -> bytes:
 
 def _param(kind: str, index: int) -> str:
     return f"image[{index}]" if kind == "image" else "mask"
-
-
-def _no_file(kind: str, index: int, got: str) -> InvalidRequestError:
-    param = _param(kind, index)
-    return InvalidRequestError(
-        f"Invalid type for {param!r}: expected a file, but got {got} instead.", param=param, code="invalid_type"
-    )

@@ -1,7 +1,6 @@
 """GET and HEAD /media/{name}: a kept picture, to whoever knows its unguessable name."""
 
 import re
-import time
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -10,7 +9,6 @@ from limner.errors import InvalidRequestError
 from limner.server import schema
 from limner.server.context import Here
 from limner.server.problems import answer
-from limner.store import missing
 from limner.types import OUTPUT_FORMATS
 
 router = APIRouter(tags=["media"])
@@ -32,10 +30,7 @@ RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})", re.ASCII)
 @router.head("/media/{name}", include_in_schema=False)
 async def media(name: str, request: Request, here: Here) -> Response:
     """No key is needed: the name holds 128 random bits."""
-    stored = await run_in_threadpool(here.store.get, name)
-    if stored.created + here.settings.picture_ttl < time.time():
-        # Old enough to be swept; the next sweep may be minutes away.
-        raise missing()
+    stored = await run_in_threadpool(here.kept, name)
     stem, _, kind = stored.name.partition(".")
     headers = {
         "etag": f'"{stem}"',

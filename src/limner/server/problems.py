@@ -30,6 +30,7 @@ from limner.errors import (
     ServerError,
     StorageError,
 )
+from limner.server import wire
 
 log = logging.getLogger(__name__)
 # An id that a caller may choose: long enough for a UUID or a trace id, nothing that could break a log line.
@@ -48,7 +49,7 @@ def answer(error: LimnerError, extra: Mapping[str, Any] | None = None) -> Respon
 
 def error_event(error: LimnerError) -> bytes:
     """The error as the last event of a stream: SDKs raise on data with an `error` in it."""
-    return b"event: error\ndata: " + json.dumps({"type": "error"} | error.body()).encode() + b"\n\n"
+    return wire.frame({"type": "error"} | error.body())
 
 
 def headers_of(error: LimnerError) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Nothing is kept beside the picture: what made it is read from the file itself.
 """
 
-import time
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -70,11 +70,6 @@ def _find(here: Context, name: str) -> Stored:
         raise HTTPException(405, headers={"Allow": "POST"})
     names = [name] if "." in name else [f"{name}.{kind}" for kind in OUTPUT_FORMATS]
     for each in names:
-        try:
-            stored = here.store.get(each)
-        except NotFoundError:
-            continue
-        # Old enough to be swept; the next sweep may be minutes away.
-        if stored.created + here.settings.picture_ttl >= time.time():
-            return stored
+        with contextlib.suppress(NotFoundError):
+            return here.kept(each)
     raise missing()

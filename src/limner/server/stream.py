@@ -5,9 +5,7 @@ go through a JSON encoder. A comment is sent when nothing else was for a while, 
 """
 
 import asyncio
-import binascii
 import contextlib
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -17,7 +15,8 @@ from typing import Any
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from limner.errors import EngineError, InvalidRequestError, LimnerError
+from limner.engine import check_complete
+from limner.errors import InvalidRequestError, LimnerError
 from limner.server import wire
 from limner.server.context import Life
 from limner.server.problems import error_event
@@ -58,30 +57,21 @@ async def frames(
             if isinstance(event, Preview):
                 said = _said(f"{kind}.partial_image", event.image, request) | {"partial_image_index": previews}
                 previews += 1
-                yield frame(said, event.image.data)
+                yield wire.frame(said, event.image.data)
             elif isinstance(event, Image):
                 said = _said(f"{kind}.completed", event, request)
                 said |= {"model": request.model, "seed": event.seed, "usage": usage}
                 previews, made = 0, made + 1
                 if keep is not None:
-                    yield frame(said | {"url": await keep(event)})
+                    yield wire.frame(said | {"url": await keep(event)})
                 else:
-                    yield frame(said, event.data)
-    if made != request.n:
-        raise EngineError(f"The engine gave {made} of {request.n} pictures.")
+                    yield wire.frame(said, event.data)
+    check_complete(request, made)
 
 
 def _said(name: str, image: Image, request: ImageRequest) -> dict[str, Any]:
     said = {"type": name, "created_at": int(time.time()), **wire.described(request, image)}
     return said | ({"index": image.index} if request.n > 1 else {})
-
-
-def frame(said: Mapping[str, Any], picture: bytes | None = None) -> bytes:
-    """An event, named by `said["type"]`; `picture` becomes its `b64_json`."""
-    data = json.dumps(said).encode()
-    if picture is not None:
-        data = b"".join((data[:-1], b',"b64_json":"', binascii.b2a_base64(picture, newline=False), b'"}'))
-    return b"".join((b"event: ", said["type"].encode(), b"\ndata: ", data, b"\n\n"))
 
 
 class EventStream(Response):

@@ -7,21 +7,17 @@ are found by `ModelCard.request`.
 import binascii
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from limner.errors import InvalidRequestError
-from limner.server.fields import FIELDS, VARY_FIELDS, Field, names_of
+from limner.server.fields import FIELDS, Field, names_of
+from limner.server.values import CONVERT
 from limner.types import OUTPUT_FORMATS, Image, ImageRequest, Size, nearest
 
 MIMES = {mime: name for name, mime in OUTPUT_FORMATS.items()}
-NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
-JSON_NAMES = {"bool": "a boolean", "int": "an integer", "float": "a number", "str": "a string", "list": "an array"}
-# Whole numbers beyond this are refused here, because no field takes them and printing them can be slow.
-HUGE = 2**63
 # A picture counts one token for each patch of so many pixels square, a prompt one for each four bytes of UTF-8.
 TOKEN_PATCH = 16
 TOKEN_BYTES = 4
@@ -62,17 +58,20 @@ def read(body: bytes, content_type: str, *, strict: bool = False, model: str | N
 
 
 def understand(
-    document: Mapping[str, Any], *, table: Sequence[Field] = FIELDS, strict: bool = False, model: str | None = None
+    document: Mapping[str, Any],
+    *,
+    table: Sequence[Field] = FIELDS,
+    prompted: bool = True,
+    strict: bool = False,
+    model: str | None = None,
 ) -> Wish:
-    """Read an object whose keys are those of `table`; see `read`. Raises InvalidRequestError."""
+    """Read an object whose keys are those of `table`, with a prompt or not; see `read`. Raises InvalidRequestError."""
     known = names_of(table)
     unknown = [key for key in document if key not in known]
     if unknown and strict:
         raise _unknown(unknown[0], list(known))
     found = _typed(document, known)
-    if "prompt" not in found and table is VARY_FIELDS:
-        found["prompt"] = ""
-    if "prompt" not in found:
+    if "prompt" not in found and prompted:
         raise InvalidRequestError(
             "prompt is missing: say what to draw.", param="prompt", code="missing_required_parameter"
         )
@@ -95,7 +94,13 @@ def understand(
         url = found.get("response_format") == "url"
         b64 = not url
     return Wish(
-        model=model, prompt=found["prompt"], wishes=wishes, url=url, b64=b64, stream=stream, ignored=tuple(ignored)
+        model=model,
+        prompt=found.get("prompt", ""),
+        wishes=wishes,
+        url=url,
+        b64=b64,
+        stream=stream,
+        ignored=tuple(ignored),
     )
 
 
@@ -133,7 +138,7 @@ def _typed(document: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str,
         field = known.get(key)
         if field is None or value is None:
             continue
-        converted = _CONVERT[field.kind](key, value)
+        converted = CONVERT[field.kind](key, value)
         if found.setdefault(field.name, converted) != converted:
             raise InvalidRequestError(f"{said_by[field.name]} and {key} mean the same and differ; send one.", param=key)
         said_by.setdefault(field.name, key)
@@ -186,61 +191,6 @@ def _unknown(key: str, known: Sequence[str]) -> InvalidRequestError:
     return InvalidRequestError(f"Unknown parameter: {key[:80]!r}.{hint}", param=key[:80], code="unknown_parameter")
 
 
-def _wrong_type(key: str, wanted: str, value: Any) -> InvalidRequestError:
-    got = JSON_NAMES.get(type(value).__name__, "an object")
-    return InvalidRequestError(
-        f"Invalid type for {key!r}: expected {wanted}, but got {got} instead.", param=key, code="invalid_type"
-    )
-
-
-def _string(key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise _wrong_type(key, "a string", value)
-    # Valid JSON and no valid text: it would break every later writer.
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidRequestError(f"{key} must be valid Unicode; it holds a lone surrogate.", param=key)
-    return value
-
-
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(key, "a number", value)
-    # Compared before it is converted: float() fails on a whole number of 400 digits.
-    if not -HUGE < value < HUGE:
-        raise _huge(key, value > 0, "decimal")
-    return float(value)
-
-
-def _integer(key: str, value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,20}", value.strip(), re.ASCII):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(key, "an integer", value)
-    if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
-        raise _wrong_type(key, "an integer", value)
-    if not -HUGE < value < HUGE:
-        raise _huge(key, value > 0, "integer")
-    return int(value)
-
-
-def _boolean(key: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
-        return value.lower() in ("true", "1")
-    if not isinstance(value, bool):
-        raise _wrong_type(key, "a boolean", value)
-    return value
-
-
-def _huge(key: str, above: bool, kind: str) -> InvalidRequestError:
-    told = "above_max_value" if above else "below_min_value"
-    return InvalidRequestError(f"{key} is far out of range.", param=key, code=f"{kind}_{told}")
-
-
-_CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean}
-
-
 def usage(request: ImageRequest) -> dict[str, Any]:
     """Token counts in the manner of the images API: TOKEN_BYTES and TOKEN_PATCH say how they are counted."""
     text = math.ceil(len(request.prompt.encode()) / TOKEN_BYTES)
@@ -258,11 +208,16 @@ def _patches(width: int, height: int) -> int:
     return math.ceil(width / TOKEN_PATCH) * math.ceil(height / TOKEN_PATCH)
 
 
+def format_of(request: ImageRequest, image: Image) -> str:
+    """The format that the picture really has; an engine may give another one than was asked for."""
+    return MIMES.get(image.mime, request.output_format)
+
+
 def described(request: ImageRequest, image: Image) -> dict[str, Any]:
     """What the answer says of a picture's kind."""
     return {
         "background": "opaque",
-        "output_format": MIMES.get(image.mime, request.output_format),
+        "output_format": format_of(request, image),
         "quality": request.quality,
         "size": str(Size(width=request.width, height=request.height)),
     }
@@ -274,12 +229,7 @@ def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | 
     for index, image in enumerate(images):
         said: dict[str, Any] = {"url": urls[index]} if urls else {}
         said |= {"revised_prompt": request.prompt, "seed": image.seed}
-        parts.append(b"," if index else b"")
-        if b64:
-            rest = json.dumps(said).encode()[1:]
-            parts += [b'{"b64_json":"', binascii.b2a_base64(image.data, newline=False), b'",', rest]
-        else:
-            parts.append(json.dumps(said).encode())
+        parts += [b"," if index else b"", *_pieces(said, image.data if b64 else None)]
     head = {
         "created": int(time.time()),
         "model": request.model,
@@ -287,3 +237,16 @@ def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | 
         "usage": usage(request),
     }
     return b"".join((json.dumps(head).encode()[:-1], b',"data":[', *parts, b"]}"))
+
+
+def frame(said: Mapping[str, Any], picture: bytes | None = None) -> bytes:
+    """A server-sent event, named by `said["type"]`; `picture` becomes its `b64_json`."""
+    return b"".join((b"event: ", said["type"].encode(), b"\ndata: ", *_pieces(said, picture), b"\n\n"))
+
+
+def _pieces(said: Mapping[str, Any], picture: bytes | None) -> list[bytes]:
+    """The parts of a JSON object, with the picture joined in as `b64_json`."""
+    data = json.dumps(said).encode()
+    if picture is None:
+        return [data]
+    return [data[:-1], b',"b64_json":"', binascii.b2a_base64(picture, newline=False), b'"}']
