@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from limner import png, types
 from limner.errors import InvalidRequestError, StorageError
-from limner.types import OUTPUT_FORMATS, RAW_RGB, Image, ImageRequest
+from limner.types import OUTPUT_FORMATS, RAW_RGB, READERS, Image, ImageRequest
 
 XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -125,7 +125,7 @@ def inspect(data: bytes) -> tuple[types.Size, dict[str, Any] | None, str | None]
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
+        with PIL.Image.open(io.BytesIO(data), formats=READERS) as picture:
             size = types.Size(width=picture.width, height=picture.height)
             made: object = json.loads(picture.info.get("limner", "null"))
             text = picture.info.get("parameters")

@@ -139,19 +139,19 @@ def _port(settings: "Settings") -> Check:
     import socket
 
     from limner.client import Client
+    from limner.settings import local_url
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    url = local_url(settings.host, settings.port)
     if settings.port:
         with Client(url) as client:
             if client.answers():
                 return Check(name="port", ok=True, detail=f"a Limner server answers at {url}")
     try:
         socket.create_server(
-            (settings.host, settings.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+            (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         ).close()
     except OSError as error:
-        fix = f"Stop what listens there, or set LIMNER_PORT={settings.port + 1 if settings.port < 65535 else 8337}."
+        fix = f"Stop what listens there, or set LIMNER_PORT={settings.other_port()}."
         return Check(name="port", ok=False, detail=f"{settings.port} on {settings.host}: {error.strerror}", fix=fix)
     return Check(name="port", ok=True, detail=f"{settings.port} on {settings.host} is free")
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from limner.errors import InvalidRequestError, ServerError
-from limner.types import OUTPUT_FORMATS, Size
+from limner.types import OUTPUT_FORMATS, READERS, Size
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -63,7 +63,7 @@ class Picture:
         """The picture as a Pillow image, decoded."""
         import PIL.Image
 
-        image = PIL.Image.open(io.BytesIO(self.bytes), formats=("PNG", "JPEG", "WEBP"))
+        image = PIL.Image.open(io.BytesIO(self.bytes), formats=READERS)
         image.load()
         return image
 
@@ -74,7 +74,7 @@ def size_of(data: bytes) -> Size:
 
     try:
         # Reads the header only.
-        with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        with PIL.Image.open(io.BytesIO(data), formats=READERS) as image:
             return Size(width=image.width, height=image.height)
     except OSError as error:
         raise ServerError("The server sent a file that is not a PNG, JPEG or WebP picture.") from error

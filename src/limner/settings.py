@@ -162,6 +162,10 @@ class Settings(BaseSettings):
             )
         return self
 
+    def other_port(self) -> int:
+        """A port to suggest where this one is taken."""
+        return self.port + 1 if self.port < 65535 else 8337
+
     def key(self) -> str | None:
         """The key that clients must send, or None when none is needed.
 
@@ -193,6 +197,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL at which this machine reaches a server that listens on `host`, a name or an address."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def config_path() -> Path:

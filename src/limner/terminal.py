@@ -8,6 +8,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from limner.types import READERS
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -49,7 +51,7 @@ def draw(data: bytes, how: str, *, columns: int, lines: int) -> str:
         return ""
     import PIL.Image
 
-    with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as opened:
+    with PIL.Image.open(io.BytesIO(data), formats=READERS) as opened:
         picture = opened.convert("RGB")
     width, rows = _cells(picture.width, picture.height, columns, lines)
     if how == "kitty":

@@ -15,6 +15,8 @@ from limner.sources import Source, size_near, start_of
 
 # Pictures of these kinds can be written, each with its MIME type.
 OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType({"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"})
+# What Pillow calls those that read them.
+READERS = tuple(name.upper() for name in OUTPUT_FORMATS)
 # The MIME type of pictures that an engine has not encoded: rows of RGB bytes, top to bottom, no padding.
 RAW_RGB = "image/x-raw-rgb"
 # Seeds fit the 32 bits that every program in this field shows and takes.

@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from limner.errors import LimnerError
 from limner.server.context import Context
 from limner.server.guard import guarded
-from limner.settings import Settings
+from limner.settings import Settings, local_url
 
 log = logging.getLogger(__name__)
 # Seconds that uvicorn gets to close connections once all work is done or given up.
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
         here: Context = app.state.limner
         self.life = here.life
         self.listeners = _listen(settings)
-        self.url = _base_url(self.listeners)
+        self.url = local_url(*self.listeners[0].getsockname()[:2])
         self._grace = settings.shutdown_grace
         self._tell = started
         self._deadline = 0.0
@@ -151,17 +151,10 @@ def _listen(settings: Settings) -> list[socket.socket]:
 
 
 def _refusal(settings: Settings, error: OSError) -> PortTakenError:
-    other = settings.port + 1 if settings.port < 65535 else 8337
     if error.errno == errno.EADDRINUSE:
         return PortTakenError(
             f"Port {settings.port} on {settings.host} is taken by another program; choose another: "
-            f"limner serve --port {other} (or LIMNER_PORT={other}).",
+            f"limner serve --port {settings.other_port()} (or LIMNER_PORT={settings.other_port()}).",
             param="port",
         )
     return PortTakenError(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.", param="host")
-
-
-def _base_url(sockets: Sequence[socket.socket]) -> str:
-    address = sockets[0].getsockname()
-    host = str({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0]))
-    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
