@@ -111,6 +111,12 @@ async def call() -> AsyncIterator[Callable[..., Awaitable[Called]]]:
 
 
 @pytest.fixture
-async def client(call: Callable[..., Awaitable[Called]]) -> httpx2.AsyncClient:
+async def client(called: Called) -> httpx2.AsyncClient:
     """A client of an application with the default settings."""
-    return (await call()).client
+    return called.client
+
+
+@pytest.fixture
+async def called(call: Callable[..., Awaitable[Called]]) -> Called:
+    """An application with the default settings, and its parts."""
+    return await call()

@@ -2,11 +2,17 @@
 
 import base64
 import io
+import json
+import socket
 from typing import Any
 
+import httpx2
 import PIL.Image
 import PIL.ImageDraw
 
+from tests.conftest import Served, until
+
+GENERATIONS = "/v1/images/generations"
 EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
 WIDTH, HEIGHT = 96, 80
 
@@ -52,3 +58,31 @@ def half(mode: str = "RGBA", size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
 
 
 LEFT = (b"\xff" * (WIDTH // 2) + b"\x00" * (WIDTH // 2)) * HEIGHT
+
+
+async def refused(client: httpx2.AsyncClient, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> dict:
+    """The error that a form gets."""
+    answer = await client.post(path, **form(fields))
+    assert answer.status_code == 400, answer.text
+    return answer.json()["error"]
+
+
+def hang_up(served: Served, wish: dict[str, Any], *, reset: bool = False) -> None:
+    """Ask, and leave at the engine's second step: it stops within one more, and its place is free again."""
+    body = json.dumps(wish).encode()
+    lines = (
+        f"POST {GENERATIONS} HTTP/1.1",
+        "host: localhost",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+    )
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall("\r\n".join((*lines, "", "")).encode() + body)
+        until(lambda: served.engine.stepped >= 2)
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    seen = served.engine.stepped
+    until(lambda: served.process.life.in_flight == 0)
+    assert served.engine.stepped <= seen + 1
+    assert httpx2.post(served.url + GENERATIONS, json={"prompt": "a", "steps": 1}).status_code == 200
+    assert served.engine.stepped <= seen + 2

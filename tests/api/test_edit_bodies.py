@@ -1,23 +1,12 @@
 """Bodies of edits that cannot be right: each is a 400 that names what is wrong."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import httpx2
 import pytest
 
 from tests.conftest import Called, Served
-from tests.sending import EDITS, coloured, form, half
-
-
-async def refused(client: httpx2.AsyncClient, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> dict:
-    answer = await client.post(path, **form(fields))
-    assert answer.status_code == 400, answer.text
-    return answer.json()["error"]
-
-
-@pytest.fixture
-async def called(call: Callable[..., Awaitable[Called]]) -> Called:
-    return await call()
+from tests.sending import EDITS, coloured, form, half, refused
 
 
 @pytest.mark.parametrize(

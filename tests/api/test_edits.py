@@ -3,15 +3,13 @@
 import base64
 import io
 import json
-from collections.abc import Awaitable, Callable
 
-import httpx2
 import PIL.Image
 import pytest
 
 from limner.types import ImageRequest
 from tests.conftest import Called
-from tests.sending import EDITS, HEIGHT, LEFT, VARIATIONS, WIDTH, coloured, data_url, file, form, half
+from tests.sending import EDITS, HEIGHT, LEFT, VARIATIONS, WIDTH, coloured, data_url, file, form, half, refused
 
 
 async def edited(called: Called, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> tuple[dict, ImageRequest]:
@@ -19,17 +17,6 @@ async def edited(called: Called, fields: list[tuple[str, bytes | str]], path: st
     answer = await called.client.post(path, **form(fields))
     assert answer.status_code == 200, answer.text
     return answer.json(), called.engine.asked[-1]
-
-
-async def refused(client: httpx2.AsyncClient, fields: list[tuple[str, bytes | str]], path: str = EDITS) -> dict:
-    answer = await client.post(path, **form(fields))
-    assert answer.status_code == 400, answer.text
-    return answer.json()["error"]
-
-
-@pytest.fixture
-async def called(call: Callable[..., Awaitable[Called]]) -> Called:
-    return await call()
 
 
 def kinds(answer: dict) -> set[str]:

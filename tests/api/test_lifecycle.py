@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from limner.store import MemoryStore
 from limner.studio import Studio
 from tests.conftest import Served, until
 from tests.fakes import GradientEngine
+from tests.sending import hang_up
 
 PATH = "/v1/images/generations"
 ROOT = Path(__file__).parents[2]
@@ -104,25 +104,7 @@ def test_a_full_line_is_429_with_the_time_to_wait(serve: Callable[..., Served]) 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_hanging_up_stops_the_engine_within_a_step(serve: Callable[..., Served], how: str) -> None:
     served = serve(seconds=0.2)
-    body = json.dumps({"prompt": "a", "steps": 50}).encode()
-    lines = (
-        f"POST {PATH} HTTP/1.1",
-        "host: localhost",
-        "content-type: application/json",
-        f"content-length: {len(body)}",
-    )
-    head = "\r\n".join((*lines, "", ""))
-    with socket.create_connection(("127.0.0.1", served.port)) as connection:
-        connection.sendall(head.encode() + body)
-        until(lambda: served.engine.stepped >= 2)
-        if how == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    seen = served.engine.stepped
-    until(lambda: served.process.life.in_flight == 0)
-    assert served.engine.stepped <= seen + 1
-    # The place is free again: the next request is served.
-    assert httpx2.post(served.url + PATH, json={"prompt": "a", "steps": 1}).status_code == 200
-    assert served.engine.stepped <= seen + 2
+    hang_up(served, {"prompt": "a", "steps": 50}, reset=how == "reset")
 
 
 def test_hanging_up_gives_the_place_in_the_line_back(serve: Callable[..., Served]) -> None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from limner.server import stream
 from limner.types import RAW_RGB, Image
 from tests.conftest import Called, Served, until
 from tests.fakes import CARD
+from tests.sending import hang_up
 
 PATH = "/v1/images/generations"
 PARTIAL, COMPLETED = "image_generation.partial_image", "image_generation.completed"
@@ -228,16 +228,7 @@ def test_an_error_after_a_comment_is_an_event_too(serve: Callable[..., Served]) 
 
 def test_hanging_up_stops_the_engine_within_a_step(serve: Callable[..., Served]) -> None:
     served = serve(seconds=0.2)
-    body = json.dumps({"prompt": "a", "steps": 50, "stream": True, "partial_images": 3}).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-    with socket.create_connection(("127.0.0.1", served.port)) as connection:
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
-        until(lambda: served.engine.stepped >= 2)
-    seen = served.engine.stepped
-    until(lambda: served.process.life.in_flight == 0)
-    assert served.engine.stepped <= seen + 1
-    assert httpx2.post(served.url + PATH, json={"prompt": "a", "steps": 1}).status_code == 200
-    assert served.engine.stepped <= seen + 2
+    hang_up(served, {"prompt": "a", "steps": 50, "stream": True, "partial_images": 3})
 
 
 def test_hanging_up_after_the_first_event_stops_it_too(serve: Callable[..., Served]) -> None:
