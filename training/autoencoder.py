@@ -11,14 +11,13 @@ L1 of differences, with noise on the latents so that the decoder forgives the fl
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from checkpoint import Clock, load, save
+from checkpoint import Clock, arguments, load, save
 from data import STYLES, Composer, Drawings
 from feed import Feed
 
@@ -159,16 +158,12 @@ def train(stage: str, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    here = Path(__file__).parent
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("stage", choices=("inner", "outer"))
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=list(STYLES))
-    parser.add_argument("--packages", type=Path, default=here / "node_modules")
-    parser.add_argument("--cache", type=Path, default=here / "cache")
-    parser.add_argument("--out", type=Path, default=here / "runs/first")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     train(args.stage, args)

@@ -1,10 +1,21 @@
-"""What every trainer shares: resumable checkpoints and a clock that plans by minutes."""
+"""What every trainer shares: options, resumable checkpoints and a clock that plans by minutes."""
 
+import argparse
 import os
 import time
 from pathlib import Path
 
 import torch
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser of the options that every stage has: where the drawings and the runs lie."""
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, default=here / "node_modules")
+    parser.add_argument("--cache", type=Path, default=here / "cache")
+    parser.add_argument("--out", type=Path, default=here / "runs/first")
+    return parser
 
 
 class Clock:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from checkpoint import Clock, load, save
+from checkpoint import Clock, arguments, load, save
 from data import GROUNDS, HELD_OUT, STYLES, Drawings
 
 SIDE = 64
@@ -110,8 +110,8 @@ class Model:
     def __init__(self) -> None:
         from limner.engines.mini import MiniEngine
 
-        self.engine = MiniEngine()
-        self.card = self.engine.cards()[0]
+        self.new_engine = MiniEngine
+        self.card = MiniEngine().cards()[0]
 
     def draw(self, prompts: list[tuple[str, int]], **wishes) -> np.ndarray:
         """uint8 (P, 256, 256, 3) for (prompt, seed) pairs."""
@@ -119,7 +119,7 @@ class Model:
 
         async def run() -> list[bytes]:
             out = []
-            async with self.engine as engine:
+            async with self.new_engine() as engine:
                 for prompt, seed in prompts:
                     async for event in engine.generate(self.card.request(prompt, seed=seed, **wishes)):
                         if isinstance(event, Drawn):
@@ -128,7 +128,6 @@ class Model:
 
         side = self.card.native.width
         pictures = [np.frombuffer(d, np.uint8).reshape(side, side, 3) for d in asyncio.run(run())]
-        self.__init__()
         return np.stack(pictures)
 
 
@@ -216,16 +215,12 @@ def judge(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    here = Path(__file__).parent
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("stage", choices=("train", "judge"))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--packages", type=Path, default=here / "node_modules")
-    parser.add_argument("--cache", type=Path, default=here / "cache")
-    parser.add_argument("--out", type=Path, default=here / "runs/first")
     args = parser.parse_args()
     (train_judge if args.stage == "train" else judge)(args)
 

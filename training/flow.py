@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from autoencoder import INNER, INNER_SIZE, build, encode, to_tensor
-from checkpoint import Clock, load, save
+from checkpoint import Clock, arguments, load, save
 from data import STYLES, Composer, Drawings
 from feed import Feed
 from flux import Flux, FluxConfig, pack, positions
@@ -186,8 +186,7 @@ def _resume(path: Path, model: Painter, optimiser: torch.optim.Optimizer, pool: 
 
 
 def main() -> None:
-    here = Path(__file__).parent
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--lr", type=float, default=1.2e-3)
@@ -199,9 +198,6 @@ def main() -> None:
     parser.add_argument("--renew-every", type=int, default=4)
     parser.add_argument("--save-every", type=int, default=250)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
-    parser.add_argument("--packages", type=Path, default=here / "node_modules")
-    parser.add_argument("--cache", type=Path, default=here / "cache")
-    parser.add_argument("--out", type=Path, default=here / "runs/first")
     args = parser.parse_args()
     train(args)
 
