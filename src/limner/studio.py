@@ -1,7 +1,8 @@
 """The use case: a name and a wish in, events out.
 
-The Studio routes a model name to the engine that has it, lets one request at a time at each engine, bounds the line
-of those who wait, and encodes pictures off the event loop. It knows the Engine protocol and nothing else of engines.
+The Studio routes a model name to the engine that has it, lets as many requests at each engine as it draws at once,
+bounds the line of those who wait, and encodes pictures off the event loop. It knows the Engine protocol and nothing
+else of engines.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class _Line:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.turn = asyncio.Lock()
+        # An engine of several models draws as many at once as the most capable of them.
+        self.turns = asyncio.Semaphore(max(card.concurrency for card in engine.cards()))
         self.waiting = 0
         # Mean seconds of a request here, over the last few; a guess until the first has ended.
         self.seconds = 1.0
@@ -135,7 +137,7 @@ class Studio:
 
     @contextlib.asynccontextmanager
     async def _turn(self, line: _Line) -> AsyncGenerator[None]:
-        if line.turn.locked() and line.waiting >= self._max_queue:
+        if line.turns.locked() and line.waiting >= self._max_queue:
             wait = min(MAX_RETRY_AFTER, max(1.0, math.ceil(line.seconds * (line.waiting + 1))))
             raise QueueFullError(
                 f"{line.waiting} requests wait already, which is the limit; try again in about {wait:.0f} s.",
@@ -143,13 +145,13 @@ class Studio:
             )
         line.waiting += 1
         try:
-            await line.turn.acquire()
+            await line.turns.acquire()
         finally:
             line.waiting -= 1
         try:
             yield
         finally:
-            line.turn.release()
+            line.turns.release()
 
     async def _encoded(self, image: Image, request: ImageRequest, *, final: bool = True) -> Image:
         made = None

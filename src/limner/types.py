@@ -173,6 +173,8 @@ class ModelCard:
     abilities: tuple[str, ...] = ("generate",)
     # First twelve hex digits of the SHA-256 over the weights; "" where unknown.
     weights: str = ""
+    # Requests that the engine draws at once; the studio lets that many in.
+    concurrency: int = 1
 
     def request(self, prompt: str, **wishes: Any) -> ImageRequest:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.

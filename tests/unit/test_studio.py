@@ -18,10 +18,10 @@ from tests.fakes import CARD, GradientEngine
 class GatedEngine(GradientEngine):
     """Begins no step until the gate is opened, so that a test decides who waits."""
 
-    def __init__(self, model: str = CARD.id) -> None:
+    def __init__(self, model: str = CARD.id, concurrency: int = 1) -> None:
         super().__init__()
         self.gate = asyncio.Event()
-        self.card = replace(CARD, id=model)
+        self.card = replace(CARD, id=model, concurrency=concurrency)
         # Prompts in the order in which they came to the engine.
         self.served: list[str] = []
 
@@ -144,6 +144,20 @@ async def test_engines_do_not_wait_for_each_other() -> None:
         assert isinstance((await run(studio, model="quick"))[-1], Image)
         slow.gate.set()
         await held
+
+
+async def test_an_engine_that_draws_several_at_once_gets_as_many() -> None:
+    engine = GatedEngine(concurrency=3)
+    async with Studio([engine], max_queue=2) as studio:
+        tasks = [asyncio.create_task(run(studio, str(index))) for index in range(5)]
+        await settled()
+        assert engine.served == ["0", "1", "2"]
+        assert studio.waiting == 2
+        with pytest.raises(QueueFullError):
+            await run(studio)
+        engine.gate.set()
+        assert all(isinstance(events[-1], Image) for events in await asyncio.gather(*tasks))
+    assert engine.served == ["0", "1", "2", "3", "4"]
 
 
 @pytest.mark.parametrize("name", [None, "", "limner-mini", "flux", "dall-e-3", "gpt-image-1"])
