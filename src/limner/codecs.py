@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from limner import png, types
-from limner.errors import InvalidRequestError, StorageError
-from limner.types import OUTPUT_FORMATS, RAW_RGB, READERS, Image, ImageRequest
+from limner.errors import EngineError, InvalidRequestError, StorageError
+from limner.types import OUTPUT_FORMATS, RAW_RGB, RAW_RGBA, READERS, Image, ImageRequest
 
 XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -24,6 +24,8 @@ XMP = (
 )
 # The Exif IFD, its UserComment, and the character code that such a comment begins with.
 EXIF, USER_COMMENT, UTF16 = 0x8769, 0x9286, b"UNICODE\0"
+# What raw rows hold, as Pillow names it; a letter is a byte of a pixel.
+MODES = {RAW_RGB: "RGB", RAW_RGBA: "RGBA"}
 METADATA_LEVELS = ("full", "provenance", "none")
 
 
@@ -64,17 +66,23 @@ def encode(image: Image, request: ImageRequest, made: Mapping[str, Any] | None, 
 
     `metadata`: "full" writes the recipe and the IPTC mark, "provenance" the mark and the recipe without its prompts,
     "none" nothing. A picture that is encoded already is returned as it is. The same input gives the same bytes.
+
+    Raises:
+        EngineError: the engine made a transparent picture of which a JPEG was asked.
     """
-    if image.mime != RAW_RGB:
+    mode = MODES.get(image.mime)
+    if mode is None:
         return image
     told = dict(made) if made and metadata != "none" else None
     if told and metadata == "provenance":
         told |= {"prompt": "", "negative_prompt": ""}
     if request.output_format == "png":
         # Not Pillow's encoder, which takes many times as long.
-        data = png.encode(image.data, image.width, image.height, texts=_texts(told))
+        data = png.encode(image.data, image.width, image.height, channels=len(mode), texts=_texts(told))
+    elif mode == "RGBA" and request.output_format == "jpeg":
+        raise EngineError("The model made a transparent picture, which no JPEG can hold; ask for png or webp.")
     else:
-        data = _by_pillow(image, request, told)
+        data = _by_pillow(image, mode, request, told)
     return Image(
         data=data,
         mime=OUTPUT_FORMATS[request.output_format],
@@ -92,10 +100,10 @@ def _texts(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [("parameters", parameters(told)), ("limner", ours), ("XML:com.adobe.xmp", XMP)]
 
 
-def _by_pillow(image: Image, request: ImageRequest, told: Mapping[str, Any] | None) -> bytes:
+def _by_pillow(image: Image, mode: str, request: ImageRequest, told: Mapping[str, Any] | None) -> bytes:
     import PIL.Image
 
-    picture = PIL.Image.frombuffer("RGB", (image.width, image.height), image.data, "raw", "RGB", 0, 1)
+    picture = PIL.Image.frombuffer(mode, (image.width, image.height), image.data, "raw", mode, 0, 1)
     buffer = io.BytesIO()
     picture.save(buffer, **_options(request, told))
     return buffer.getvalue()

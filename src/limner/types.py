@@ -19,6 +19,8 @@ OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType({"png": "image/png", "jpeg"
 READERS = tuple(name.upper() for name in OUTPUT_FORMATS)
 # The MIME type of pictures that an engine has not encoded: rows of RGB bytes, top to bottom, no padding.
 RAW_RGB = "image/x-raw-rgb"
+# The same with alpha, not premultiplied; PNG and WebP hold it.
+RAW_RGBA = "image/x-raw-rgba"
 # Seeds fit the 32 bits that every program in this field shows and takes.
 MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 32_000
@@ -41,7 +43,7 @@ class Progress:
 class Image:
     """A finished picture."""
 
-    # The encoded file, or raw RGB rows when `mime` is RAW_RGB.
+    # The encoded file, or raw rows when `mime` is RAW_RGB or RAW_RGBA.
     data: bytes = field(repr=False)
     # MIME type of `data`.
     mime: str

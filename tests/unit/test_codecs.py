@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL.PngImagePlugin import PngInfo
 
 from limner import codecs
-from limner.errors import InvalidRequestError
-from limner.types import MAX_SEED, RAW_RGB, Image, ImageRequest
+from limner.errors import EngineError, InvalidRequestError
+from limner.types import MAX_SEED, RAW_RGB, RAW_RGBA, Image, ImageRequest
 from tests.fakes import CARD
 
 MARK = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -148,3 +148,28 @@ def test_a_recipe_that_was_edited_wrongly_is_refused_by_name(damage: dict[str, A
     (name,) = damage
     with pytest.raises(InvalidRequestError, match=name):
         codecs.wishes_of(codecs.read_recipe(with_text(text)))
+
+
+def transparent(request: ImageRequest) -> Image:
+    alpha = bytes(range(256)) * (request.width * request.height // 256)
+    data = b"".join(bytes((200, 40, 90, value)) for value in alpha)
+    size = {"width": request.width, "height": request.height}
+    return Image(data=data, mime=RAW_RGBA, **size, seed=request.seed, index=0)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_alpha_comes_back_exactly(kind: str) -> None:
+    request = CARD.request("x", size="64x64", output_format=kind)
+    image = transparent(request)
+    made = codecs.recipe(request, image, weights=CARD.weights, version="1.2.3")
+    with PIL.Image.open(io.BytesIO(codecs.encode(image, request, made).data)) as picture:
+        assert picture.mode == "RGBA"
+        assert picture.getchannel("A").tobytes() == bytes(range(256)) * 16
+        if kind == "png":
+            assert picture.tobytes() == image.data
+
+
+def test_a_transparent_jpeg_is_refused_and_not_painted_over() -> None:
+    request = CARD.request("x", size="64x64", output_format="jpeg")
+    with pytest.raises(EngineError, match="png or webp"):
+        codecs.encode(transparent(request), request, None)
