@@ -10,7 +10,7 @@ import PIL.Image
 
 from limner.engine import from_blocking
 from limner.errors import EngineError
-from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
+from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
 
 CARD = ModelCard(
     id="limner-mini",
@@ -23,7 +23,7 @@ CARD = ModelCard(
     min_side=64,
     max_side=2048,
     quality_steps={"low": 2, "medium": 4, "high": 8},
-    abilities=("generate", "preview", "edit", "mask", "vary"),
+    abilities=("generate", "preview", "edit", "mask", "vary", "transparent"),
     weights="0123456789ab",
 )
 
@@ -68,16 +68,19 @@ class GradientEngine:
 
 
 def picture(request: ImageRequest, index: int, done: float = 1.0) -> Image:
-    """The gradient, paler the less of it is `done`."""
+    """The gradient, paler the less of it is `done`; of a transparent one the left half is not there."""
     seed = request.seed_of(index)
     colour = hashlib.sha256(f"{request.prompt}{seed}".encode()).digest()
     red, green = (255 - round(done * (255 - value)) for value in colour[:2])
     row = b"".join(bytes((red, green, x * 255 // request.width)) for x in range(request.width))
-    data = row * request.height
+    whole = (request.width, request.height)
+    mime, mode = (RAW_RGBA, "RGBA") if request.background == "transparent" else (RAW_RGB, "RGB")
+    drawn = PIL.Image.frombytes("RGB", whole, row * request.height).convert(mode)
+    if mode == "RGBA":
+        drawn.paste((0, 0, 0, 0), (0, 0, request.width // 2, request.height))
     if request.mask:
-        first, whole = request.images[0], (request.width, request.height)
-        source = PIL.Image.frombytes("RGBA", (first.width, first.height), first.pixels).convert("RGB").resize(whole)
+        first = request.images[0]
+        source = PIL.Image.frombytes("RGBA", (first.width, first.height), first.pixels).convert(mode).resize(whole)
         mask = PIL.Image.frombytes("L", (first.width, first.height), request.mask).resize(whole)
-        data = PIL.Image.composite(PIL.Image.frombytes("RGB", whole, data), source, mask).tobytes()
-    size = {"width": request.width, "height": request.height}
-    return Image(data=data, mime=RAW_RGB, **size, seed=seed, index=index)
+        drawn = PIL.Image.composite(drawn, source, mask)
+    return Image(data=drawn.tobytes(), mime=mime, width=whole[0], height=whole[1], seed=seed, index=index)

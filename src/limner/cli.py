@@ -118,6 +118,7 @@ def generate(
     negative: Annotated[str | None, typer.Option(help="What to keep away from.")] = None,
     quality: Annotated[str | None, typer.Option(help="low, medium or high: how many steps.")] = None,
     format: Annotated[str | None, typer.Option("--format", help="png, jpeg or webp.")] = None,
+    background: Annotated[str | None, typer.Option(help="opaque or transparent.")] = None,
     json: Json = False,
     quiet: Quiet = False,
     server: Server = None,
@@ -134,6 +135,7 @@ def generate(
         "guidance_scale": guidance,
         "negative_prompt": negative,
         "output_format": delivery.output_format(output, format, n or 1),
+        "background": background,
     }
     _make(prompt, wishes, output, json=json, quiet=quiet, server=server, local=local)
 

@@ -37,6 +37,8 @@ def recipe(request: ImageRequest, image: Image, *, weights: str, version: str) -
     # The pictures that an edit began with are not ours to hand on; that there were some is said.
     for name in ("images", "mask", "strength"):
         del wish[name]
+    if request.background == "opaque":
+        del wish["background"]
     if request.images:
         wish |= {"sources": len(request.images), "masked": bool(request.mask), "strength": request.strength}
     return {"limner": version, "weights": weights, **wish}
@@ -188,4 +190,6 @@ def wishes_of(made: Mapping[str, Any]) -> dict[str, Any]:
                 f"The recipe in the picture is damaged: {name} is missing or wrong.", param="picture"
             )
     wishes = {name: made[name] for name in kinds if name not in ("model", "width", "height")}
+    if made.get("background"):
+        wishes["background"] = made["background"]
     return wishes | {"n": 1, "size": str(types.Size(width=made["width"], height=made["height"]))}

@@ -68,6 +68,8 @@ class Wishes(TypedDict, total=False):
     output_format: str | None
     # 0..100 for jpeg and webp; higher is larger and nearer to the original.
     output_compression: int | None
+    # "opaque", "transparent" (png and webp only) or "auto".
+    background: str | None
 
 
 class Plans(Generic[_Http]):

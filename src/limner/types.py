@@ -7,20 +7,16 @@ becomes an `ImageRequest`; after it nothing is optional, so no engine has a defa
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from limner.errors import InvalidRequestError
+from limner.formats import OUTPUT_FORMATS as OUTPUT_FORMATS
+from limner.formats import RAW_RGB as RAW_RGB
+from limner.formats import RAW_RGBA as RAW_RGBA
+from limner.formats import READERS as READERS
+from limner.formats import file_of
 from limner.sources import Source, size_near, start_of
 
-# Pictures of these kinds can be written, each with its MIME type.
-OUTPUT_FORMATS: Mapping[str, str] = MappingProxyType({"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"})
-# What Pillow calls those that read them.
-READERS = tuple(name.upper() for name in OUTPUT_FORMATS)
-# The MIME type of pictures that an engine has not encoded: rows of RGB bytes, top to bottom, no padding.
-RAW_RGB = "image/x-raw-rgb"
-# The same with alpha, not premultiplied; PNG and WebP hold it.
-RAW_RGBA = "image/x-raw-rgba"
 # Seeds fit the 32 bits that every program in this field shows and takes.
 MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 32_000
@@ -103,6 +99,8 @@ class ImageRequest:
     mask: bytes = field(default=b"", repr=False)
     # How far the picture may leave its sources, 0..1; 1 where there are none.
     strength: float = 1.0
+    # One of BACKGROUNDS: whether all that is not of the things drawn is transparent.
+    background: str = "opaque"
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`; it wraps round at MAX_SEED."""
@@ -171,7 +169,7 @@ class ModelCard:
     max_n: int = 10
     # Request fields beyond prompt, n, size, seed and format that change the picture.
     knobs: frozenset[str] = frozenset({"num_inference_steps", "guidance_scale", "negative_prompt", "quality"})
-    # What it can do: "generate", "preview", and with pictures to start from "edit", "mask", "vary".
+    # What it can do: "generate", "preview", "transparent", and with pictures to start from "edit", "mask", "vary".
     abilities: tuple[str, ...] = ("generate",)
     # First twelve hex digits of the SHA-256 over the weights; "" where unknown.
     weights: str = ""
@@ -182,8 +180,8 @@ class ModelCard:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.
 
         `wishes`: any of n, size, seed, num_inference_steps, guidance_scale, negative_prompt, quality, output_format,
-        output_compression, partial_images, and for edits images, mask, strength, input_fidelity; None is the same as
-        absent. Types are the caller's promise, meanings are checked here.
+        background, output_compression, partial_images, and for edits images, mask, strength, input_fidelity; None is
+        the same as absent. Types are the caller's promise, meanings are checked here.
 
         Raises:
             InvalidRequestError: a value is out of range or not known; `param` names it.
@@ -196,12 +194,6 @@ class ModelCard:
         self._check_prompt(negative, "negative_prompt", empty=True)
         size = self._size(given.pop("size", "auto"), start["images"])
         quality = self.quality_of(given.pop("quality", "auto"))
-        output_format = given.pop("output_format", "png")
-        if output_format not in OUTPUT_FORMATS:
-            raise InvalidRequestError(
-                f"output_format must be one of {', '.join(OUTPUT_FORMATS)}; got {str(output_format)[:40]!r}.",
-                param="output_format",
-            )
         seed = given.pop("seed", -1)
         request = ImageRequest(
             model=self.id,
@@ -218,10 +210,10 @@ class ModelCard:
             ),
             # -1 is how many clients say "any".
             seed=secrets.randbelow(MAX_SEED + 1) if seed == -1 else _between("seed", seed, 0, MAX_SEED),
-            output_format=output_format,
             output_compression=_between("output_compression", given.pop("output_compression", 100), 0, 100),
             quality=quality,
             partial_images=_between("partial_images", given.pop("partial_images", 0), 0, MAX_PREVIEWS),
+            **file_of(given, self.abilities, model=self.id),
             **start,
         )
         if given:

@@ -129,3 +129,19 @@ async def test_less_strength_keeps_more_of_the_picture() -> None:
             far.append(sum(abs(a - b) for a, b in pairs) / len(before.tobytes()))
     assert far[0] < far[1] < far[2]
     assert far[0] < 16
+
+
+async def test_what_a_mask_keeps_of_a_transparent_picture_stays_too(engine: Engine) -> None:
+    if "transparent" not in engine.cards()[0].abilities:
+        pytest.skip(f"{type(engine).__name__} draws no transparent background")
+    picture = PIL.Image.frombytes("RGBA", (128, 96), os.urandom(4 * 128 * 96))
+    before = Source(pixels=picture.tobytes(), width=128, height=96)
+    marked = mask((128, 96), (64, 0, 128, 96))
+    request = engine.cards()[0].request(
+        "a cat", images=(before,), mask=marked.tobytes(), background="transparent", num_inference_steps=2, seed=7
+    )
+    images = [event async for event in engine.generate(request) if isinstance(event, Image)]
+    after = PIL.Image.frombytes("RGBA", (images[0].width, images[0].height), images[0].data)
+    kept = (0, 0, 64, 96)
+    assert after.crop(kept).tobytes() == picture.crop(kept).tobytes()
+    assert after.tobytes() != picture.tobytes()

@@ -9,7 +9,7 @@ import pytest
 
 from limner.engine import Engine
 from limner.errors import EngineError
-from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, Event, Image, ImageRequest, Preview, Progress
+from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, Preview, Progress
 from tests.fakes import GradientEngine
 
 NO_WEIGHTS = pytest.mark.skipif(
@@ -154,6 +154,19 @@ async def test_the_size_is_the_size_that_was_asked_for(engine: Engine, size: str
     assert image.mime in (RAW_RGB, *OUTPUT_FORMATS.values())
     if image.mime == RAW_RGB:
         assert len(image.data) == 3 * request.width * request.height
+
+
+async def test_a_transparent_background_is_alpha(engine: Engine) -> None:
+    if "transparent" not in engine.cards()[0].abilities:
+        pytest.skip(f"{type(engine).__name__} draws no transparent background")
+    request = wish(engine, size="96x64", num_inference_steps=4, partial_images=1, background="transparent")
+    events = await drawn(engine, request)
+    preview, image = (next(event for event in events if isinstance(event, kind)) for kind in (Preview, Image))
+    for made in (preview.image, image):
+        assert (made.mime, len(made.data)) == (RAW_RGBA, 4 * 96 * 64)
+    alpha = image.data[3::4]
+    assert 0 in alpha
+    assert 255 in alpha
 
 
 async def test_seed_prompt_and_steps_each_change_the_picture(engine: Engine) -> None:

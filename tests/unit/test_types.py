@@ -168,6 +168,7 @@ def test_a_size_reads_what_it_writes(width: int, height: int) -> None:
             "guidance_scale": st.floats() | st.none(),
             "negative_prompt": st.text(max_size=40) | st.none(),
             "quality": st.sampled_from(["low", "high", "auto", "hd", "?"]) | st.none(),
+            "background": st.sampled_from(["auto", "opaque", "transparent", "pink"]) | st.none(),
             "output_format": st.sampled_from([*OUTPUT_FORMATS, "gif"]) | st.none(),
             "output_compression": st.integers() | st.none(),
         },

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from limner.engine import from_blocking
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
+from limner.engines.mini_matte import cut_out, cut_out_of_edit
 from limner.errors import EngineError
-from limner.types import RAW_RGB, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
+from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 ABOUT = (
     "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 280 "
     "everyday things in the manner of emoji, on white or on a coloured ground. It knows English words. It draws at "
-    "256x256; any other size is that picture resampled, with its ground carried on to the edges. It is not FLUX."
+    "256x256; any other size is that picture resampled, with its ground carried on to the edges. A transparent "
+    "background is derived: what is of the ground's colour and touches the border is taken away. It is not FLUX."
 )
 END, START, PAD = 1, 2, 0
 # Reads pictures; loaded with the first edit, and absent from the first weights.
@@ -63,7 +65,7 @@ class MiniEngine:
                 quality_steps=MappingProxyType({"low": 8, "medium": 16, "high": 28}),
                 default_guidance=3.0,
                 max_guidance=20.0,
-                abilities=("generate", "preview", *(EDITING if ENCODER in self._facts["files"] else ())),
+                abilities=("generate", "preview", "transparent", *(EDITING if ENCODER in self._facts["files"] else ())),
                 weights=self._facts["weights"],
             )
         ]
@@ -152,9 +154,13 @@ class MiniEngine:
         self, latents: "NDArray[np.float32]", request: ImageRequest, index: int, edit: Edit | None = None
     ) -> Image:
         drawn = self.decode(latents)
-        pixels = edit.finish(drawn) if edit else fit(drawn, request.width, request.height)
+        clear = request.background == "transparent"
+        if edit:
+            pixels = cut_out_of_edit(edit, drawn, request) if clear else edit.finish(drawn)
+        else:
+            pixels = fit(cut_out(drawn) if clear else drawn, request.width, request.height)
         size = {"width": request.width, "height": request.height}
-        return Image(data=pixels, mime=RAW_RGB, **size, seed=request.seed_of(index), index=index)
+        return Image(data=pixels, mime=RAW_RGBA if clear else RAW_RGB, **size, seed=request.seed_of(index), index=index)
 
     def noise(self, seed: int) -> "NDArray[np.float32]":
         """Latents to start from, (1, N, C). The legacy generator's stream is frozen by NEP 19, so seeds keep."""
@@ -257,7 +263,7 @@ def estimate(
 
 
 def fit(pixels: "NDArray[np.uint8]", width: int, height: int) -> bytes:
-    """RGB rows of the picture resampled to the shorter side, its edges carried on to fill the longer one."""
+    """Rows of the picture (h, w, 3 or 4) resampled to the shorter side, its edges carried on to fill the longer one."""
     import numpy as np
     import PIL.Image
 

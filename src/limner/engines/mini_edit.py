@@ -82,9 +82,9 @@ def canvas_of(request: ImageRequest) -> tuple["NDArray[np.uint8]", "NDArray[np.f
     size = (request.width, request.height)
     first = request.images[0]
     if not request.mask:
-        page = _grid(request.images, size) if len(request.images) > 1 else _letterboxed(_opened(first), size)
+        page = _grid(request.images, size) if len(request.images) > 1 else letterboxed(_opened(first), size)
         return np.asarray(page), np.ones((*size[::-1], 1), np.float32)
-    page = _letterboxed(_opened(first), size)
+    page = letterboxed(_opened(first), size)
     marked = PIL.Image.frombytes("L", (first.width, first.height), request.mask)
     box = _place((first.width, first.height), size)
     mask = PIL.Image.new("L", size)
@@ -167,7 +167,8 @@ def _place(inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int, in
     return (outer[0] - width) // 2, (outer[1] - height) // 2, width, height
 
 
-def _letterboxed(picture: "PIL.Image.Image", size: tuple[int, int]) -> "PIL.Image.Image":
+def letterboxed(picture: "PIL.Image.Image", size: tuple[int, int]) -> "PIL.Image.Image":
+    """The picture fitted into `size`, its edges carried on to fill the rest."""
     import numpy as np
     import PIL.Image
 

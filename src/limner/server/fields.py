@@ -110,8 +110,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="background",
         kind="string",
-        about="auto or opaque; transparent is not there yet.",
-        schema={"enum": ["auto", "opaque"]},
+        about="auto, opaque or transparent; auto is opaque, and transparent needs png or webp.",
+        schema={"enum": ["auto", "opaque", "transparent"]},
+        wish=True,
     ),
     Field(name="stream", kind="boolean", about="Answer with events while the pictures are drawn."),
     Field(

@@ -51,7 +51,7 @@ class Images(BaseModel):
     created: int
     model: str
     data: list[Picture]
-    background: Literal["opaque"]
+    background: Literal["opaque", "transparent"]
     output_format: Literal["png", "jpeg", "webp"]
     quality: str
     size: str

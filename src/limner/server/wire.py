@@ -77,7 +77,6 @@ def understand(
         )
     _merge_size(found)
     ignored = [*unknown, *(field.name for field in table if field.ignored and field.name in found)]
-    _refuse_missing_abilities(found)
     wishes = {field.name: found[field.name] for field in table if field.wish and field.name in found}
     wishes["n"] = wishes.get("n") or 1
     if wishes.get("output_format") == "jpg":
@@ -160,16 +159,6 @@ def _merge_size(found: dict[str, Any]) -> None:
     found["size"] = size
 
 
-def _refuse_missing_abilities(found: Mapping[str, Any]) -> None:
-    background = found.get("background", "auto")
-    if background == "transparent":
-        raise InvalidRequestError(
-            "A transparent background is not there yet; background may be auto or opaque.", param="background"
-        )
-    if background not in ("auto", "opaque"):
-        raise InvalidRequestError(f"background must be auto or opaque; got {background[:40]!r}.", param="background")
-
-
 def _answer_kinds(document: Mapping[str, Any], wanted: str | None, model: str | None) -> tuple[bool, bool]:
     """(url, b64_json). Clients differ in what they need when they do not say, and go by the model's name."""
     if wanted is not None:
@@ -216,7 +205,7 @@ def format_of(request: ImageRequest, image: Image) -> str:
 def described(request: ImageRequest, image: Image) -> dict[str, Any]:
     """What the answer says of a picture's kind."""
     return {
-        "background": "opaque",
+        "background": request.background,
         "output_format": format_of(request, image),
         "quality": request.quality,
         "size": str(Size(width=request.width, height=request.height)),
