@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Self
 
 import PIL.Image
@@ -31,11 +32,13 @@ CARD = ModelCard(
 class GradientEngine:
     """Takes `seconds` a step. The prompt "explode" fails at its second step. `stepped` counts steps begun.
 
-    `asked` holds the requests that came. Of an edit it keeps what the mask keeps.
+    `asked` holds the requests that came. Of an edit it keeps what the mask keeps. `ledger`: a file that grows by a byte
+    with each step, for those who cannot see `stepped`.
     """
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, ledger: str = "") -> None:
         self.seconds = seconds
+        self.ledger = ledger
         self.stepped = 0
         self.asked: list[ImageRequest] = []
         self._threads = ThreadPoolExecutor(1)
@@ -58,6 +61,7 @@ class GradientEngine:
         for index in range(request.n):
             for step in range(request.num_inference_steps):
                 self.stepped += 1
+                noted(self.ledger)
                 time.sleep(self.seconds)
                 if request.prompt == "explode" and step == 1:
                     raise EngineError("The engine exploded, as it was asked to.")
@@ -65,6 +69,13 @@ class GradientEngine:
                 if step + 1 in request.preview_steps():
                     yield Preview(image=picture(request, index, (step + 1) / request.num_inference_steps))
             yield picture(request, index)
+
+
+def noted(ledger: str) -> None:
+    """One more step in the ledger, if there is one."""
+    if ledger:
+        with Path(ledger).open("ab") as file:
+            file.write(b".")
 
 
 def picture(request: ImageRequest, index: int, done: float = 1.0) -> Image:

@@ -14,6 +14,7 @@
     │   └── QueueFullError           429
     ├── ServerError                  500  our fault
     │   ├── EngineError              500  the engine broke on this request
+    │   │   └── EngineDiedError      500  its process ended or hung; a fresh one takes the next request
     │   ├── StorageError             500  the picture could not be written
     │   └── NotReadyError            503  starting or draining; carries `retry_after`
     └── ConnectionFailedError        client only: nothing answers at the base URL
@@ -146,6 +147,12 @@ class EngineError(ServerError):
     """The engine failed on this request."""
 
     default_code = "engine_failed"
+
+
+class EngineDiedError(EngineError):
+    """The engine's process ended or hung while it drew."""
+
+    default_code = "engine_died"
 
 
 class StorageError(ServerError):

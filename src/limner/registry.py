@@ -35,6 +35,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+# Runs any of them in a process of its own.
+WORKER = "limner.engines.worker:WorkerEngine"
+
+
 def load_engine(name: str, **options: Any) -> Engine:
     """Import and make an engine by its registered name.
 
@@ -42,7 +46,23 @@ def load_engine(name: str, **options: Any) -> Engine:
         KeyError: no engine of this name.
         ImportError: the engine needs a package that is not installed; nothing is swallowed.
     """
-    found = {point.name: point.value for point in entry_points(group="limner.engines")} | dict(ENGINES)
-    module, _, attribute = found[name].partition(":")
-    engine: Engine = getattr(importlib.import_module(module), attribute)(**options)
+    engine: Engine = _found(_targets()[name])(**options)
     return engine
+
+
+def load_apart(name: str, **options: Any) -> Engine:
+    """The same engine in a child process: what breaks it leaves this process alone.
+
+    `options` must be plain values, tuples or our own nouns. Raises KeyError and ImportError as `load_engine` does.
+    """
+    engine: Engine = _found(WORKER)(_targets()[name], options)
+    return engine
+
+
+def _targets() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="limner.engines")} | dict(ENGINES)
+
+
+def _found(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from limner.child import environment, start
 from limner.decoding import MAX_PIXELS
 from limner.errors import InvalidRequestError, ServerError
 from limner.sources import Source
@@ -17,8 +16,6 @@ from limner.sources import Source
 MAX_BYTES = 20_000_000
 # Seconds until the process must have begun, on a machine that is busy.
 START = 60.0
-# The variables that the process sees: none of them holds a key.
-VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "HOME", "TMPDIR")
 
 
 class PictureReader:
@@ -91,15 +88,12 @@ class PictureReader:
         if self._child is not None and self._child.poll() is None:
             return self._child
         self._stop()
-        child = subprocess.Popen(
-            # -P: what lies in the current folder is not ours to import.
-            [sys.executable, "-P", "-m", "limner.decoding"],
+        child = start(
+            "limner.decoding",
+            environment=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in VARIABLES if name in os.environ},
-            # Ctrl-C in a terminal is for the server, which closes this when it is done.
-            start_new_session=True,
         )
         self._child = child
         assert child.stdout

@@ -1,60 +1,70 @@
 """What every Engine promises, asked of each one that there is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from limner.engine import Engine
+from limner.engines.worker import WorkerEngine
 from limner.errors import EngineError
 from limner.types import MAX_SEED, OUTPUT_FORMATS, RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, Preview, Progress
+from tests.breaking import CountedMini
 from tests.fakes import GradientEngine
+
+ROOT = Path(__file__).parents[2]
 
 NO_WEIGHTS = pytest.mark.skipif(
     not (files("limner") / "mini" / "card.json").is_file(), reason="src/limner/mini holds no weights yet"
 )
 
 
-def mini() -> Engine:
-    from limner.engines.mini import MiniEngine
-
-    return MiniEngine(threads=1)
+def mini(ledger: str) -> Engine:
+    return CountedMini(ledger)
 
 
-# A new engine is one more row here and one more parameter of the fixture.
-MAKERS: dict[str, Callable[[], Engine]] = {"gradient": GradientEngine, "mini": mini}
+def in_child(name: str) -> Callable[[str], Engine]:
+    return lambda ledger: WorkerEngine(f"tests.{name}", {"ledger": ledger})
+
+
+# A new engine is one more row here and one more parameter of the fixture. Each is given the path of a file that it
+# makes a byte longer with each denoising step that it begins.
+MAKERS: dict[str, Callable[[str], Engine]] = {
+    "gradient": lambda ledger: GradientEngine(ledger=ledger),
+    "gradient-child": in_child("fakes:GradientEngine"),
+    "mini": mini,
+    "mini-child": in_child("breaking:CountedMini"),
+}
+ROWS = ["gradient", "gradient-child", *(pytest.param(name, marks=NO_WEIGHTS) for name in ("mini", "mini-child"))]
 # The prompt on which an engine fails, where there is one.
-FAILS_ON: dict[type, str] = {GradientEngine: "explode"}
+FAILS_ON = {"gradient": "explode", "gradient-child": "explode"}
 
 
-@pytest.fixture(params=["gradient", pytest.param("mini", marks=NO_WEIGHTS)])
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    async with MAKERS[request.param]() as opened:
+@pytest.fixture(params=ROWS)
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    # A child finds the tests' engines there.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return request.param
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "ledger"
+
+
+@pytest.fixture
+async def engine(name: str, ledger: Path) -> AsyncIterator[Engine]:
+    async with MAKERS[name](str(ledger)) as opened:
         yield opened
 
 
 @pytest.fixture
-def steps_begun(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def steps_begun(ledger: Path) -> Callable[[], int]:
     """How many denoising steps the engine has begun, seen from inside it."""
-    if isinstance(engine, GradientEngine):
-        return lambda: engine.stepped
-    begun = []
-    inner: Any = engine
-    sample = inner.sample
-
-    def counted(*args: Any) -> Iterator[Any]:
-        stepping = sample(*args)
-        while True:
-            begun.append(1)
-            try:
-                yield next(stepping)
-            except StopIteration:
-                return
-
-    monkeypatch.setattr(engine, "sample", counted)
-    return lambda: len(begun)
+    return lambda: ledger.stat().st_size if ledger.exists() else 0
 
 
 def wish(engine: Engine, prompt: str = "a cat", **wishes: Any) -> ImageRequest:
@@ -74,9 +84,8 @@ def test_it_is_an_engine(engine: Engine) -> None:
     assert isinstance(engine, Engine)
 
 
-@pytest.mark.parametrize("name", ["gradient", pytest.param("mini", marks=NO_WEIGHTS)])
-def test_cards_need_no_loading_and_keep_their_own_rules(name: str) -> None:
-    cards = MAKERS[name]().cards()
+def test_cards_need_no_loading_and_keep_their_own_rules(name: str, ledger: Path) -> None:
+    cards = MAKERS[name](str(ledger)).cards()
     assert len({card.id for card in cards}) == len(cards) > 0
     for card in cards:
         request = card.request("a cat")
@@ -183,9 +192,9 @@ async def test_the_same_request_gives_the_same_bytes_whatever_runs_beside_it(eng
     assert beside[0] == beside[-1] == alone
 
 
-async def test_another_opening_of_it_gives_the_same_bytes(engine: Engine) -> None:
+async def test_another_opening_of_it_gives_the_same_bytes(engine: Engine, name: str, ledger: Path) -> None:
     alone = await pictures(engine, wish(engine))
-    async with type(engine)() as second:
+    async with MAKERS[name](str(ledger)) as second:
         assert await pictures(second, wish(second)) == alone
 
 
@@ -232,9 +241,9 @@ async def test_it_serves_on_after_one_was_closed(engine: Engine) -> None:
     assert await pictures(engine, wish(engine)) == alone
 
 
-async def test_a_failure_is_an_engine_error_and_the_next_request_is_served(engine: Engine) -> None:
-    if type(engine) not in FAILS_ON:
-        pytest.skip(f"{type(engine).__name__} cannot be made to fail on a prompt")
-    with pytest.raises(EngineError):
-        await drawn(engine, wish(engine, FAILS_ON[type(engine)]))
+async def test_a_failure_is_an_engine_error_and_the_next_request_is_served(engine: Engine, name: str) -> None:
+    if name not in FAILS_ON:
+        pytest.skip(f"{name} cannot be made to fail on a prompt")
+    with pytest.raises(EngineError, match="exploded"):
+        await drawn(engine, wish(engine, FAILS_ON[name]))
     assert len(await pictures(engine, wish(engine))) == 1

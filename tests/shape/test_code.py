@@ -19,8 +19,8 @@ MAX_MODULE = 300
 MAX_FUNCTION = 60
 # Names that say nothing of what is inside.
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
-# Where any failure at all must become an answer: the edge of the server. A worker loop will be the second.
-CATCH_ALL = {"src/limner/server/problems.py"}
+# Where any failure at all must become an answer: the edge of the server, and the loop of an engine's own process.
+CATCH_ALL = {"src/limner/server/problems.py", "src/limner/engines/worker_child.py"}
 HEAVY = ("onnxruntime", "torch", "diffusers", "numpy", "PIL", "fastapi", "starlette", "uvicorn", "pydantic", "httpx2",
          "rich", "typer", "ray")  # fmt: skip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.registry import ALIASES, DEFAULT_MODEL, ENGINES, load_engine
+from limner.registry import ALIASES, DEFAULT_MODEL, ENGINES, load_apart, load_engine
 from tests.fakes import CARD, GradientEngine
 
 # A whole engine as another package would write it.
@@ -68,6 +68,15 @@ async def test_an_engine_from_outside_is_served_like_ours() -> None:
         assert [card.id for card in studio.cards()] == ["plain", CARD.id]
         events = [event async for event in studio.generate(studio.request("plain", "a cat", {"seed": 1}))]
         assert events[-1].data.startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("installed")
+async def test_an_engine_from_outside_draws_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with load_apart("plain", colour=b"\0\xff\0") as engine:
+        request = engine.cards()[0].request("a cat")
+        events = [event async for event in engine.generate(request)]
+    assert bytes(events[-1].data) == b"\0\xff\0" * 4096
 
 
 @pytest.mark.usefixtures("installed")
