@@ -54,7 +54,7 @@ def errors_page() -> str:
     rows = [
         (
             code(kind.__name__),
-            "" if kind is errors.ConnectionFailedError else kind.status,
+            "" if kind in (errors.ConnectionFailedError, errors.PortTakenError) else kind.status,
             code(kind.type),
             code(kind.default_code),
             kind.exit_code,

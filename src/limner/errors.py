@@ -17,7 +17,8 @@
     │   │   └── EngineDiedError      500  its process ended or hung; a fresh one takes the next request
     │   ├── StorageError             500  the picture could not be written
     │   └── NotReadyError            503  starting or draining; carries `retry_after`
-    └── ConnectionFailedError        client only: nothing answers at the base URL
+    ├── ConnectionFailedError        client only: nothing answers at the base URL
+    └── PortTakenError               before any request: the server cannot listen where it should
 
 Each class knows its HTTP status, its `type` and default `code` in the API's error object, and the exit code of the
 command line. `from_response` turns an error object back into the class that made it, so the client raises what
@@ -176,6 +177,18 @@ class ConnectionFailedError(LimnerError):
     exit_code = 7
 
 
+class PortTakenError(LimnerError):
+    """The address cannot be listened on. Raised at the start of a server only."""
+
+    type = "startup_error"
+    default_code = "port_taken"
+    exit_code = 3
+
+
+# What no answer of a server tells.
+_LOCAL = (ConnectionFailedError, PortTakenError)
+
+
 def _family(root: type[LimnerError]) -> Iterator[type[LimnerError]]:
     yield root
     for child in root.__subclasses__():
@@ -192,7 +205,7 @@ def from_response(status: int, body: object, *, request_id: str | None = None) -
         told = cast("Mapping[str, Any]", body).get("error")
         if isinstance(told, Mapping):
             detail = cast("Mapping[str, Any]", told)
-    kinds = [kind for kind in _family(LimnerError) if kind.status == status and kind is not ConnectionFailedError]
+    kinds = [kind for kind in _family(LimnerError) if kind.status == status and kind not in _LOCAL]
     named = [kind for kind in kinds if kind.default_code == detail.get("code")]
     fallback = InvalidRequestError if 400 <= status < 500 else ServerError
     kind = (named or kinds or [fallback])[0]

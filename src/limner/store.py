@@ -1,6 +1,6 @@
 """Where pictures are kept so that a URL can answer: the protocol and its two implementations.
 
-An id is 128 random bits in base32, so nobody can guess a neighbour's picture. The extension is the real format.
+An id is 128 random bits in base32, so nobody can guess a neighbour's picture. The extension is the real format's.
 """
 
 import base64
@@ -11,11 +11,14 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from limner.errors import NotFoundError, StorageError
 
-NAME = re.compile(r"[a-z2-7]{26}\.(png|jpeg|webp)")
+# What names end in for each format. Clients know ".jpg"; a folder may hold names with ".jpeg" from earlier versions.
+EXTENSIONS = MappingProxyType({"png": "png", "jpeg": "jpg", "webp": "webp"})
+NAME = re.compile(r"[a-z2-7]{26}\.(png|jpe?g|webp)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,16 @@ class Stored:
     data: bytes
     # Unix seconds.
     created: float
+
+    @property
+    def id(self) -> str:
+        """The name without its extension."""
+        return self.name.partition(".")[0]
+
+    @property
+    def output_format(self) -> str:
+        """ "png", "jpeg" or "webp"."""
+        return self.name.partition(".")[2].replace("jpg", "jpeg")
 
 
 class ImageStore(Protocol):
@@ -56,7 +69,7 @@ class ImageStore(Protocol):
 
 def new_name(output_format: str) -> str:
     """A fresh unguessable name with the extension of `output_format`."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower() + f".{output_format}"
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower() + f".{EXTENSIONS[output_format]}"
 
 
 class MemoryStore:
@@ -128,7 +141,12 @@ class FileStore:
             raise missing() from None
 
     def names(self) -> list[str]:
-        return [path.name for path in sorted(self._files(), key=lambda p: p.stat().st_mtime)]
+        times: dict[str, float] = {}
+        for path in self._files():
+            # One that a sweep takes meanwhile is not there any more.
+            with contextlib.suppress(FileNotFoundError):
+                times[path.name] = path.stat().st_mtime
+        return sorted(times, key=times.__getitem__)
 
     def sweep(self, older_than: float) -> int:
         limit, swept = time.time() - older_than, 0

@@ -13,8 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from limner.errors import PortTakenError
 from limner.server import create_app
-from limner.server.run import PortTakenError, Server
+from limner.server.run import Server
 from limner.settings import Settings
 from limner.store import MemoryStore
 from limner.studio import Studio

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limner.errors import NotFoundError
-from limner.store import FileStore, ImageStore, MemoryStore
+from limner.store import EXTENSIONS, FileStore, ImageStore, MemoryStore
 from limner.types import OUTPUT_FORMATS
 
 PICTURE = b"\x89PNG pretended"
@@ -28,7 +28,10 @@ def test_what_is_put_is_got(store: ImageStore) -> None:
 
 @pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
 def test_the_name_ends_in_the_format(store: ImageStore, output_format: str) -> None:
-    assert re.fullmatch(rf"[a-z2-7]{{26}}\.{output_format}", store.put(PICTURE, output_format))
+    name = store.put(PICTURE, output_format)
+    assert re.fullmatch(rf"[a-z2-7]{{26}}\.{EXTENSIONS[output_format]}", name)
+    assert store.get(name).output_format == output_format
+    assert store.get(name).id == name[:26]
 
 
 def test_equal_pictures_have_names_that_tell_nothing_of_each_other(store: ImageStore) -> None:
@@ -93,3 +96,18 @@ def test_many_may_put_at_once(store: ImageStore) -> None:
 def test_a_picture_may_be_empty_or_large(store: ImageStore) -> None:
     for data in (b"", bytes(5_000_000)):
         assert store.get(store.put(data, "png")).data == data
+
+
+def test_names_are_told_while_others_delete(store: ImageStore) -> None:
+    names = [store.put(PICTURE, "png") for _ in range(300)]
+    with ThreadPoolExecutor(2) as threads:
+        gone = threads.submit(lambda: [store.delete(name) for name in names])
+        while not gone.done():
+            assert set(store.names()) <= set(names)
+        gone.result()
+    assert store.names() == []
+
+
+def test_a_folder_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / f"{'a' * 26}.jpeg").write_bytes(PICTURE)
+    assert FileStore(tmp_path).get(f"{'a' * 26}.jpeg").output_format == "jpeg"

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from limner.errors import LimnerError, NotReadyError
+from limner.errors import LimnerError, NotFoundError, NotReadyError
 from limner.server.retries import Jobs
 from limner.settings import Settings
 from limner.store import ImageStore, Stored, missing
@@ -64,12 +64,22 @@ class Context:
     jobs: Jobs = field(default_factory=Jobs)
 
     def kept(self, name: str) -> Stored:
-        """The picture that is kept under `name`. Raises NotFoundError, also when it is too old."""
-        stored = self.store.get(name)
+        """The picture that is kept under `name`, with or without its extension. Blocks.
+
+        Raises:
+            NotFoundError: there is none, or it is too old.
+        """
+        stored = self._found(name)
         if stored.created + self.settings.picture_ttl < time.time():
             # Old enough to be swept; the next sweep may be minutes away.
             raise missing()
         return stored
+
+    def _found(self, name: str) -> Stored:
+        for each in [name] if "." in name else [f"{name}.{kind}" for kind in ("png", "jpg", "webp", "jpeg")]:
+            with contextlib.suppress(NotFoundError):
+                return self.store.get(each)
+        raise missing()
 
 
 def _context(request: Request) -> Context:

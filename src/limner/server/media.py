@@ -31,9 +31,8 @@ RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})", re.ASCII)
 async def media(name: str, request: Request, here: Here) -> Response:
     """No key is needed: the name holds 128 random bits."""
     stored = await run_in_threadpool(here.kept, name)
-    stem, _, kind = stored.name.partition(".")
     headers = {
-        "etag": f'"{stem}"',
+        "etag": f'"{stored.id}"',
         # A name is never used again, so its bytes never change.
         "cache-control": "private, max-age=3600, immutable",
         "x-content-type-options": "nosniff",
@@ -46,7 +45,7 @@ async def media(name: str, request: Request, here: Here) -> Response:
         return Response(status_code=304, headers=headers)
     part = _range(request, len(stored.data))
     if part is None:
-        return Response(stored.data, media_type=OUTPUT_FORMATS[kind], headers=headers)
+        return Response(stored.data, media_type=OUTPUT_FORMATS[stored.output_format], headers=headers)
     if not part:
         refused = answer(
             InvalidRequestError(f"The picture has {len(stored.data)} bytes.", code="range_not_satisfiable")
@@ -56,7 +55,10 @@ async def media(name: str, request: Request, here: Here) -> Response:
         return refused
     headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{len(stored.data)}"
     return Response(
-        stored.data[part.start : part.stop], status_code=206, media_type=OUTPUT_FORMATS[kind], headers=headers
+        stored.data[part.start : part.stop],
+        status_code=206,
+        media_type=OUTPUT_FORMATS[stored.output_format],
+        headers=headers,
     )
 
 

@@ -3,21 +3,18 @@
 Nothing is kept beside the picture: what made it is read from the file itself.
 """
 
-import contextlib
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
 from limner import codecs
-from limner.errors import NotFoundError
 from limner.server import schema
 from limner.server.addresses import spelled
 from limner.server.answers import base_url
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
-from limner.store import Stored, missing
-from limner.types import OUTPUT_FORMATS
+from limner.store import Stored
 
 router = APIRouter(dependencies=with_key, tags=["images"])
 # Words that stand where an id would, and take POST only.
@@ -35,15 +32,14 @@ async def record(id: str, request: Request, here: Here) -> dict[str, Any]:
     """Its kind, its URL, when it goes, and its recipe. `id` is the name in its URL, with or without the extension."""
     stored = await run_in_threadpool(_find, here, id)
     size, made, text = await run_in_threadpool(codecs.inspect, stored.data)
-    stem, _, kind = stored.name.partition(".")
     return {
-        "id": stem,
+        "id": stored.id,
         "object": "image",
         "state": "succeeded",
         "created": int(stored.created),
         "expires_at": int(stored.created + here.settings.picture_ttl),
         "url": f"{base_url(request, here)}/media/{stored.name}",
-        "output_format": kind,
+        "output_format": stored.output_format,
         "bytes": len(stored.data),
         "size": str(size),
         "recipe": made,
@@ -62,14 +58,10 @@ async def delete(id: str, here: Here) -> dict[str, Any]:
     """Delete it now instead of when it is old."""
     stored = await run_in_threadpool(_find, here, id)
     await run_in_threadpool(here.store.delete, stored.name)
-    return {"id": stored.name.partition(".")[0], "object": "image", "deleted": True}
+    return {"id": stored.id, "object": "image", "deleted": True}
 
 
 def _find(here: Context, name: str) -> Stored:
     if name in WORDS:
         raise HTTPException(405, headers={"Allow": "POST"})
-    names = [name] if "." in name else [f"{name}.{kind}" for kind in OUTPUT_FORMATS]
-    for each in names:
-        with contextlib.suppress(NotFoundError):
-            return here.kept(each)
-    raise missing()
+    return here.kept(name)

@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import ClassVar
 
 import uvicorn
 from fastapi import FastAPI
 
-from limner.errors import LimnerError
+from limner.errors import PortTakenError
 from limner.server.context import Context
 from limner.server.guard import guarded
 from limner.settings import Settings, local_url
@@ -20,14 +19,6 @@ from limner.settings import Settings, local_url
 log = logging.getLogger(__name__)
 # Seconds that uvicorn gets to close connections once all work is done or given up.
 CLOSING = 5
-
-
-class PortTakenError(LimnerError):
-    """The address cannot be listened on."""
-
-    type = "startup_error"
-    default_code = "port_taken"
-    exit_code: ClassVar[int] = 3
 
 
 class Server(uvicorn.Server):
