@@ -1,5 +1,6 @@
 """Fixtures that several folders share: servers with a model-free engine behind them, and a clean environment."""
 
+import asyncio
 import os
 import threading
 import time
@@ -50,6 +51,14 @@ def until(true: Callable[[], object], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+async def soon(true: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait, on the event loop, for something that happens soon."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ MODES = {RAW_RGB: "RGB", RAW_RGBA: "RGBA"}
 METADATA_LEVELS = ("full", "provenance", "none")
 
 
-def recipe(request: ImageRequest, image: Image, *, weights: str, version: str) -> dict[str, Any]:
-    """Everything that makes `image` again: asked with n = 1 and the picture's own seed."""
-    wish = asdict(request) | {"n": 1, "seed": image.seed}
+def recipe(request: ImageRequest, seed: int, *, weights: str, version: str) -> dict[str, Any]:
+    """Everything that makes the picture with this seed again: asked with n = 1 and the seed itself."""
+    wish = asdict(request) | {"n": 1, "seed": seed}
     # Whoever watched gets the same file as whoever did not.
     del wish["partial_images"]
     # The pictures that an edit began with are not ours to hand on; that there were some is said.

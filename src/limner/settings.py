@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     max_upload: int = Field(25_000_000, ge=1000, description="Bytes that the body of an edit or variation may have.")
     header_timeout: float = Field(10, gt=0, description="Seconds until a request's headers must be complete.")
     body_timeout: float = Field(30, gt=0, description="Seconds that a request body may stall; four times that in all.")
+    answer_timeout: float = Field(
+        60, gt=0, description="Seconds that a client may take to read a quarter of a megabyte of its answer."
+    )
     heartbeat: float = Field(
         15, gt=0, description="Seconds of silence after which a stream sends a comment, so that proxies wait on."
     )

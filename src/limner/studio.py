@@ -10,15 +10,15 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
 from limner import __version__, codecs
+from limner.encoders import Encode, Encoders
 from limner.engine import Engine
 from limner.errors import ModelNotFoundError, NotReadyError, QueueFullError
 from limner.registry import ALIASES, DEFAULT_MODEL
-from limner.types import Event, Image, ImageRequest, ModelCard, Preview, Progress, nearest
+from limner.types import Event, Image, ImageRequest, ModelCard, nearest
 
 # openai-python does not retry at all when it is told to wait longer than this.
 MAX_RETRY_AFTER = 120.0
@@ -55,7 +55,7 @@ class Studio:
         self._aliases = aliases
         self._max_queue = max_queue
         self._metadata = metadata
-        self._encoders = ThreadPoolExecutor(2, thread_name_prefix="limner-encode")
+        self._encoders = Encoders()
         self._exits = contextlib.AsyncExitStack()
         self.ready = False
 
@@ -70,7 +70,7 @@ class Studio:
     ) -> None:
         self.ready = False
         await self._exits.aclose()
-        self._encoders.shutdown()
+        self._encoders.close()
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be served here."""
@@ -121,18 +121,18 @@ class Studio:
         """
         if not self.ready:
             raise NotReadyError("The server is starting or stopping; try again in a moment.", retry_after=1)
+        async with contextlib.aclosing(self._encoders.run(self._drawn(request), self._encoder(request))) as events:
+            async for event in events:
+                yield event
+
+    async def _drawn(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
+        """The engine's own events. The turn ends with them, while the last pictures are still being encoded."""
         line = self._lines[request.model]
         async with self._turn(line):
             begun = time.monotonic()
             async with contextlib.aclosing(line.engine.generate(request)) as events:
                 async for event in events:
-                    match event:
-                        case Image():
-                            yield await self._encoded(event, request)
-                        case Preview():
-                            yield Preview(image=await self._encoded(event.image, request, final=False))
-                        case Progress():
-                            yield event
+                    yield event
             line.took(time.monotonic() - begun)
 
     @contextlib.asynccontextmanager
@@ -153,11 +153,11 @@ class Studio:
         finally:
             line.turns.release()
 
-    async def _encoded(self, image: Image, request: ImageRequest, *, final: bool = True) -> Image:
-        made = None
-        if final:
-            made = codecs.recipe(request, image, weights=self._cards[request.model].weights, version=__version__)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._encoders, lambda: codecs.encode(image, request, made, metadata=self._metadata)
-        )
+    def _encoder(self, request: ImageRequest) -> Encode:
+        weights = self._cards[request.model].weights
+
+        def encode(image: Image, final: bool) -> Image:
+            made = codecs.recipe(request, image.seed, weights=weights, version=__version__) if final else None
+            return codecs.encode(image, request, made, metadata=self._metadata)
+
+        return encode

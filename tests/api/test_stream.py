@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 
 from limner.server import stream
+from limner.server.pieces import slices
 from limner.types import RAW_RGB, Image
 from tests.conftest import Called, Served, until
 from tests.fakes import CARD
@@ -185,7 +186,8 @@ async def test_edits_have_events_of_their_own_name() -> None:
         yield Image(data=b"abc", mime="image/png", width=2, height=2, seed=1, index=0)
 
     request = CARD.request("a cat")
-    (frame,) = [frame async for frame in stream.frames(one(), request, stream.EDIT)]
+    (chunk,) = [chunk async for chunk in stream.frames(one(), request, stream.EDIT)]
+    frame = b"".join(slices(chunk))
     assert frame.startswith(b"event: image_edit.completed\ndata: {")
     (event,) = events(frame.decode())
     assert event["b64_json"] == "YWJj"

@@ -27,7 +27,7 @@ def drawn(request: ImageRequest, index: int = 0) -> Image:
 
 def encoded(request: ImageRequest, *, index: int = 0, metadata: str = "full") -> bytes:
     image = drawn(request, index)
-    made = codecs.recipe(request, image, weights=CARD.weights, version="1.2.3")
+    made = codecs.recipe(request, image.seed, weights=CARD.weights, version="1.2.3")
     return codecs.encode(image, request, made, metadata=metadata).data
 
 
@@ -161,7 +161,7 @@ def transparent(request: ImageRequest) -> Image:
 def test_alpha_comes_back_exactly(kind: str) -> None:
     request = CARD.request("x", size="64x64", output_format=kind)
     image = transparent(request)
-    made = codecs.recipe(request, image, weights=CARD.weights, version="1.2.3")
+    made = codecs.recipe(request, image.seed, weights=CARD.weights, version="1.2.3")
     with PIL.Image.open(io.BytesIO(codecs.encode(image, request, made).data)) as picture:
         assert picture.mode == "RGBA"
         assert picture.getchannel("A").tobytes() == bytes(range(256)) * 16

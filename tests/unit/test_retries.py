@@ -1,119 +1,74 @@
-"""Jobs: what is kept of finished answers, and for how long."""
+"""Answers: what is kept of those that are made, and for how long."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from types import MappingProxyType
 
-import pytest
 from starlette.datastructures import Headers
 
-from limner.server.retries import Job, Jobs, fingerprint
-from tests.fakes import CARD
+from limner.server.pieces import Base64, Chunk
+from limner.server.retries import Answer, Answers
 
 RETRY = Headers({"x-stainless-retry-count": "2"})
 
 
-async def answered(jobs: Jobs, wish: object, *, size: int = 10, headers: Headers = RETRY) -> bool:
+async def answered(answers: Answers, wish: object, *, size: int = 10, headers: Headers = RETRY) -> bool:
     """Ask for `wish`, read the answer to its end; whether another request had begun it."""
 
-    async def work() -> AsyncGenerator[bytes, None]:
-        yield b"x" * size
+    async def work() -> AsyncGenerator[Chunk, None]:
+        yield (b"x" * size,)
 
-    job, joined = jobs.join(headers, "caller", wish, work)
-    assert b"".join([chunk async for chunk in job.read()]) == b"x" * size
+    answer, joined = answers.join(headers, "caller", wish, lambda: Answer(work, {}))
+    assert [chunk async for chunk in answer.read()] == [(b"x" * size,)]
     await asyncio.sleep(0)
     return joined
 
 
 async def test_an_answer_is_kept() -> None:
-    jobs = Jobs()
-    assert [await answered(jobs, "a"), await answered(jobs, "a")] == [False, True]
+    answers = Answers()
+    assert [await answered(answers, "a"), await answered(answers, "a")] == [False, True]
 
 
 async def test_an_old_answer_is_forgotten() -> None:
-    jobs = Jobs(seconds=0)
-    assert [await answered(jobs, "a"), await answered(jobs, "a")] == [False, False]
+    answers = Answers(seconds=0)
+    assert [await answered(answers, "a"), await answered(answers, "a")] == [False, False]
 
 
 async def test_the_oldest_go_when_the_bytes_are_too_many() -> None:
-    jobs = Jobs(size=25)
+    answers = Answers(size=25)
     for wish in "abc":
-        await answered(jobs, wish)
-    assert [await answered(jobs, wish) for wish in "bca"] == [True, True, False]
+        await answered(answers, wish)
+    assert [await answered(answers, wish) for wish in "bca"] == [True, True, False]
 
 
 async def test_the_oldest_go_when_the_answers_are_too_many() -> None:
-    jobs = Jobs(count=2)
+    answers = Answers(count=2)
     for wish in "abc":
-        await answered(jobs, wish)
-    assert [await answered(jobs, wish) for wish in "bca"] == [True, True, False]
+        await answered(answers, wish)
+    assert [await answered(answers, wish) for wish in "bca"] == [True, True, False]
 
 
 async def test_an_answer_over_the_limit_is_not_kept() -> None:
-    jobs = Jobs(size=5)
-    assert [await answered(jobs, "a"), await answered(jobs, "a")] == [False, False]
+    answers = Answers(size=5)
+    assert [await answered(answers, "a"), await answered(answers, "a")] == [False, False]
 
 
-async def test_a_reader_that_comes_late_gets_all_of_it() -> None:
-    gate = asyncio.Event()
-
-    async def work() -> AsyncGenerator[bytes, None]:
-        yield b"one"
-        await gate.wait()
-        yield b"two"
-
-    job = Job("", work)
-    early = job.read()
-    assert await anext(early) == b"one"
-    late = job.read()
-    assert await anext(late) == b"one"
-    gate.set()
-    assert [chunk async for chunk in late] == [chunk async for chunk in early] == [b"two"]
-    assert not job.failed
+async def test_an_answer_that_another_took_the_place_of_counts_once() -> None:
+    """The same request without a mark of a retry is new work, and its answer stands where the first stood."""
+    answers = Answers(size=25)
+    for _ in range(5):
+        assert not await answered(answers, "a", headers=Headers())
+    await answered(answers, "b")
+    assert [await answered(answers, wish) for wish in "ab"] == [True, True]
 
 
-async def test_every_reader_gets_the_failure() -> None:
-    async def work() -> AsyncGenerator[bytes, None]:
-        yield b"one"
-        raise ValueError("broken")
+async def test_pictures_count_as_what_goes_out() -> None:
+    async def work() -> AsyncGenerator[Chunk, None]:
+        yield (Base64(bytes(30)),)
 
-    job = Job("", work)
-
-    async def read() -> list[bytes]:
-        return [chunk async for chunk in job.read()]
-
-    results = await asyncio.gather(read(), read(), return_exceptions=True)
-    assert [str(result) for result in results] == ["broken", "broken"]
-    assert job.failed
-
-
-async def test_the_work_is_closed_when_the_last_reader_leaves() -> None:
-    closed = False
-
-    async def work() -> AsyncGenerator[bytes, None]:
-        nonlocal closed
-        try:
-            yield b"one"
-            await asyncio.Event().wait()
-        finally:
-            closed = True
-
-    job = Job("", work)
-    readers = [job.read(), job.read()]
-    for reader in readers:
-        await anext(reader)
-    await readers[0].aclose()
-    assert not closed
-    await readers[1].aclose()
-    assert closed
-    assert job.failed
-
-
-def test_fingerprints_know_what_is_the_same() -> None:
-    request = CARD.request("a cat", seed=1)
-    assert fingerprint({"a": 1, "b": [request]}) == fingerprint(MappingProxyType({"b": (request,), "a": 1}))
-    assert fingerprint(frozenset("ab")) == fingerprint(frozenset("ba"))
-    different = [request, CARD.request("a cat", seed=2), b"a", b"b", "a", None, 1, True, "1", {"a": 1}, ["a", 1]]
-    assert len({fingerprint(part) for part in different}) == len(different)
-    with pytest.raises(TypeError, match="no fingerprint"):
-        fingerprint(object())
+    for size, kept in ((40, True), (39, False)):
+        answers = Answers(size=size)
+        for again in (False, True):
+            answer, joined = answers.join(RETRY, "caller", "a", lambda: Answer(work, {}))
+            assert [chunk async for chunk in answer.read()] == [(Base64(bytes(30)),)]
+            await asyncio.sleep(0)
+            assert joined is (again and kept)

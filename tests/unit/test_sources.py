@@ -85,7 +85,7 @@ def test_the_size_of_its_own_is_near_the_sources(size: tuple[int, int], made: tu
 def test_a_recipe_names_the_source_and_cannot_be_drawn_again() -> None:
     request = CARD.request("a cat", images=(SOURCE, SOURCE), mask=MASK, seed=1)
     image = Image(data=b"", mime=RAW_RGB, width=80, height=70, seed=1, index=0)
-    told = json.loads(json.dumps(codecs.recipe(request, image, weights="", version="1")))
+    told = json.loads(json.dumps(codecs.recipe(request, image.seed, weights="", version="1")))
     assert (told["sources"], told["masked"], told["strength"]) == (2, True, 1.0)
     with pytest.raises(InvalidRequestError, match="made from another picture"):
         codecs.wishes_of(told)

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import io
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import PIL.Image
 import pytest
 
+from limner import codecs
 from limner.errors import EngineError, InvalidRequestError, ModelNotFoundError, NotReadyError, QueueFullError
 from limner.studio import Studio
 from limner.types import Event, Image, ImageRequest, Progress
+from tests.conftest import soon
 from tests.fakes import CARD, GradientEngine
 
 
@@ -144,6 +148,24 @@ async def test_engines_do_not_wait_for_each_other() -> None:
         assert isinstance((await run(studio, model="quick"))[-1], Image)
         slow.gate.set()
         await held
+
+
+async def test_the_next_one_is_let_on_while_files_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, gate = GradientEngine(), threading.Event()
+    encode = codecs.encode
+
+    def late(*given: Any, **named: Any) -> Image:
+        assert gate.wait(10)
+        return encode(*given, **named)
+
+    monkeypatch.setattr(codecs, "encode", late)
+    async with Studio([engine]) as studio:
+        first = asyncio.create_task(run(studio, "first"))
+        second = asyncio.create_task(run(studio, "second"))
+        await soon(lambda: len(engine.asked) == 2)
+        assert not first.done()
+        gate.set()
+        assert all(isinstance(events[-1], Image) for events in await asyncio.gather(first, second))
 
 
 async def test_an_engine_that_draws_several_at_once_gets_as_many() -> None:

@@ -5,17 +5,20 @@ import functools
 import logging
 import time
 import urllib.parse
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from limner import __version__
 from limner.engine import check_complete
 from limner.server import wire
 from limner.server.auth import caller
+from limner.server.bare import bare_format, mime_of, recipe_headers
 from limner.server.context import Context
-from limner.server.retries import JOINED
+from limner.server.pieces import Chunk, Pieces, gathered
+from limner.server.retries import JOINED, Answer
 from limner.server.stream import EventStream, frames
 from limner.server.waiting import while_wanted
 from limner.types import Image, ImageRequest
@@ -38,54 +41,55 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
     if resolved.partial_images and (not wish.stream or "preview" not in here.studio.card(resolved.model).abilities):
         ignored.append("partial_images")
         resolved = replace(resolved, partial_images=0)
+    bare = bare_format(request.headers.get("accept", ""), wish, resolved)
+    if bare is not None:
+        resolved = replace(resolved, output_format=bare)
+        ignored = [name for name in ignored if name != "output_compression" or bare == "png"]
+        if wish.response_format is not None:
+            ignored.append("response_format")
     base = base_url(request, here)
-    if wish.stream:
-        keep = functools.partial(_keep, here, base, resolved) if wish.url else None
-        begin = functools.partial(_streamed, here, resolved, kind, keep)
-    else:
-        begin = functools.partial(_whole, here, resolved, wish, base)
-    # Another caller's answer, or one with URLs under another name, is another answer.
-    job, joined = here.jobs.join(request.headers, caller(request), [kind, base, wish], begin)
+    work = functools.partial(_work, here, resolved, wish, base, None if bare else kind)
     headers = {"x-limner-model": resolved.model}
-    if joined:
-        headers[JOINED] = "true"
+    if bare is not None:
+        weights, metadata = here.studio.card(resolved.model).weights, here.settings.metadata
+        headers |= recipe_headers(resolved, weights=weights, version=__version__, metadata=metadata)
+    # Another caller's answer, or one with URLs under another name, is another answer.
+    asked = [kind, bare, base, wish]
+    answer, joined = here.answers.join(request.headers, caller(request), asked, lambda: Answer(work, headers))
+    headers = {**answer.headers, **({JOINED: "true"} if joined else {})}
     if ignored:
         names = [urllib.parse.quote(name[:60].encode(errors="replace"), safe="[]") for name in ignored]
         headers["x-limner-ignored"] = ", ".join(names[:MAX_IGNORED])
     if wish.stream:
-        return EventStream(job.read(), here.life, heartbeat=here.settings.heartbeat, headers=headers)
-    body = await while_wanted(request.receive, here.life, _joined(job.read()))
-    return Response(body, media_type="application/json", headers=headers)
+        return EventStream(answer.read(), here.life, heartbeat=here.settings.heartbeat, headers=headers)
+    pieces = await while_wanted(request.receive, here.life, gathered(answer.read()))
+    if bare is None:
+        return Pieces(pieces, media_type="application/json", headers=headers)
+    # Proxies that keep answers to POST, if there are any, must not give a picture to who wants JSON.
+    return Pieces(pieces, media_type=mime_of(pieces[0]), headers={**headers, "vary": "accept"})
 
 
-async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
-    async with contextlib.aclosing(chunks):
-        return b"".join([chunk async for chunk in chunks])
-
-
-async def _whole(here: Context, wanted: ImageRequest, wish: wire.Wish, base: str) -> AsyncGenerator[bytes, None]:
+async def _work(
+    here: Context, wanted: ImageRequest, wish: wire.Wish, base: str, kind: str | None
+) -> AsyncGenerator[Chunk, None]:
+    """The answer: events named after `kind`, or JSON, or where it is None the bare picture."""
     begun = time.perf_counter()
-    async with contextlib.aclosing(here.studio.generate(wanted)) as events:
-        images = [event async for event in events if isinstance(event, Image)]
-    check_complete(wanted, len(images))
-    urls = [await _keep(here, base, wanted, image) for image in images] if wish.url else None
-    yield wire.write(wanted, images, urls, b64=wish.b64)
-    _log(wanted, begun)
-
-
-async def _streamed(
-    here: Context, wanted: ImageRequest, kind: str, keep: Callable[[Image], Awaitable[str]] | None
-) -> AsyncGenerator[bytes, None]:
-    begun = time.perf_counter()
-    async with contextlib.aclosing(frames(here.studio.generate(wanted), wanted, kind, keep)) as chunks:
-        async for chunk in chunks:
-            yield chunk
-    _log(wanted, begun)
-
-
-def _log(wanted: ImageRequest, begun: float) -> None:
-    took = time.perf_counter() - begun
-    log.info("%s drew %d of %dx%d in %.2f s", wanted.model, wanted.n, wanted.width, wanted.height, took)
+    events = here.studio.generate(wanted)
+    keep = functools.partial(_keep, here, base, wanted) if wish.url and kind else None
+    if wish.stream and kind:
+        async with contextlib.aclosing(frames(events, wanted, kind, keep)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    else:
+        async with contextlib.aclosing(events):
+            images = [event async for event in events if isinstance(event, Image)]
+        check_complete(wanted, len(images))
+        urls = [await keep(image) for image in images] if keep else None
+        yield wire.write(wanted, images, urls, b64=wish.b64) if kind else (images[0].data,)
+    log.info(
+        "%s drew %d of %dx%d in %.2f s",
+        wanted.model, wanted.n, wanted.width, wanted.height, time.perf_counter() - begun,
+    )  # fmt: skip
 
 
 async def _keep(here: Context, base: str, wanted: ImageRequest, image: Image) -> str:

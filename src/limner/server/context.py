@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from limner.errors import LimnerError, NotFoundError, NotReadyError
-from limner.server.retries import Jobs
+from limner.server.retries import Answers
 from limner.settings import Settings
 from limner.store import ImageStore, Stored, missing
 from limner.studio import Studio
@@ -60,8 +60,8 @@ class Context:
     life: Life
     # Decodes the pictures that requests bring.
     reader: PictureReader = field(default_factory=PictureReader)
-    # The work that goes on and the last answers, for requests that come again.
-    jobs: Jobs = field(default_factory=Jobs)
+    # The answers in the making and the last ones made, for requests that come again.
+    answers: Answers = field(default_factory=Answers)
 
     def kept(self, name: str) -> Stored:
         """The picture that is kept under `name`, with or without its extension. Blocks.

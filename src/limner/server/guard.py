@@ -1,6 +1,7 @@
 """Limits before reading: uvicorn itself waits for ever, and takes any number of headers and bodies of any size.
 
-`GuardedProtocol` bounds what happens before the application is called: silence, dribbled headers, header floods.
+`GuardedProtocol` bounds what happens before the application is called (silence, dribbled headers, header floods) and
+how long an answer may wait for a client that does not read it.
 `BodyLimit` bounds the body while it is read. uvicorn's protocol class is not a public interface, so its minor version
 is pinned and tests/api/test_guard.py probes each limit over a real socket.
 """
@@ -34,11 +35,12 @@ LINGER = 2.0
 TOTAL_FACTOR = 4
 
 
-def guarded(header_timeout: float) -> type[HttpToolsProtocol]:
-    """The protocol class for uvicorn, with its time limit in seconds. uvicorn makes the instances."""
+def guarded(header_timeout: float, answer_timeout: float) -> type[HttpToolsProtocol]:
+    """The protocol class for uvicorn, with its time limits in seconds. uvicorn makes the instances."""
 
     class Guarded(GuardedProtocol):
         limit = header_timeout
+        patience = answer_timeout
 
     return Guarded
 
@@ -47,6 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """HTTP/1.1 with a clock on the headers and a limit on their size."""
 
     limit: float = 10.0
+    patience: float = 60.0
     # Waiting for a request's headers to be complete.
     _waiting = True
     # Headers were completed by the data that came last.
@@ -58,6 +61,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _refusal: LimnerError | None = None
     _timer: asyncio.TimerHandle | None = None
     _linger: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,7 +70,18 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._stop_lingering()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            # Closing would wait for the buffer to empty, which it does not.
+            self._unread = self.loop.call_later(self.patience, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_waiting_for_reader()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._waiting and self._timer is None:
@@ -141,6 +156,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _late(self) -> None:
         self._timer = None

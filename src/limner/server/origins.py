@@ -16,6 +16,8 @@ from limner.settings import HOST, Settings, is_loopback
 ADDRESS = re.compile(r"\[.*\]|\d+\.\d+\.\d+\.\d+")
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Headers of answers that pages of allowed origins may read.
+EXPOSED = "x-request-id, x-limner-model, x-limner-ignored, x-limner-cache, x-limner-seed, x-limner-recipe, retry-after"
 
 
 class Origins:
@@ -92,7 +94,7 @@ def _netloc(origin: str) -> str | None:
 
 def _allow(headers: MutableHeaders, origin: str) -> None:
     headers["access-control-allow-origin"] = origin
-    headers["access-control-expose-headers"] = "x-request-id, x-limner-model, x-limner-ignored, retry-after"
+    headers["access-control-expose-headers"] = EXPOSED
     headers.add_vary_header("origin")
 
 

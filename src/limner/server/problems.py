@@ -31,6 +31,7 @@ from limner.errors import (
     StorageError,
 )
 from limner.server import wire
+from limner.server.pieces import slices
 
 log = logging.getLogger(__name__)
 # An id that a caller may choose: long enough for a UUID or a trace id, nothing that could break a log line.
@@ -49,7 +50,7 @@ def answer(error: LimnerError, extra: Mapping[str, Any] | None = None) -> Respon
 
 def error_event(error: LimnerError) -> bytes:
     """The error as the last event of a stream: SDKs raise on data with an `error` in it."""
-    return wire.frame({"type": "error"} | error.body())
+    return b"".join(slices(wire.frame({"type": "error"} | error.body())))
 
 
 def headers_of(error: LimnerError) -> dict[str, str]:

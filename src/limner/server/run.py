@@ -98,7 +98,7 @@ def run(app: FastAPI, settings: Settings, *, started: Callable[[str], None] | No
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=guarded(settings.header_timeout),
+        http=guarded(settings.header_timeout, settings.answer_timeout),
         loop="auto" if sys.platform == "win32" else "uvloop",
         ws="none",
         log_config=None,

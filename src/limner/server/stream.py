@@ -19,6 +19,7 @@ from limner.engine import check_complete
 from limner.errors import InvalidRequestError, LimnerError
 from limner.server import wire
 from limner.server.context import Life
+from limner.server.pieces import Chunk, send_slices
 from limner.server.problems import error_event
 from limner.server.waiting import while_wanted
 from limner.types import Event, Image, ImageRequest, Preview
@@ -41,7 +42,7 @@ async def frames(
     request: ImageRequest,
     kind: str,
     keep: Callable[[Image], Awaitable[str]] | None = None,
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[Chunk, None]:
     """The frames of a request's previews and pictures. With `keep`, finished pictures come as the URL that it gives.
 
     Where n > 1 each event says in `index` whose it is, previews are counted for each picture, and `usage` is that of
@@ -81,7 +82,7 @@ class EventStream(Response):
     """
 
     def __init__(
-        self, chunks: AsyncGenerator[bytes, None], life: Life, *, heartbeat: float, headers: Mapping[str, str]
+        self, chunks: AsyncGenerator[Chunk, None], life: Life, *, heartbeat: float, headers: Mapping[str, str]
     ) -> None:
         super().__init__(headers={**headers, **HEADERS})
         # Its length is not known.
@@ -101,7 +102,7 @@ class EventStream(Response):
             if isinstance(error, InvalidRequestError) and error.code == "cancelled":
                 return
             log.warning("a stream ended with an error: %s", error.code)
-            await self._send(send, error_event(error))
+            await self._send(send, (error_event(error),))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send) -> None:
@@ -111,7 +112,7 @@ class EventStream(Response):
                 while True:
                     done, _ = await asyncio.wait((coming,), timeout=self._heartbeat)
                     if not done:
-                        await self._send(send, HEARTBEAT)
+                        await self._send(send, (HEARTBEAT,))
                         continue
                     if (chunk := coming.result()) is None:
                         return
@@ -121,8 +122,8 @@ class EventStream(Response):
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 
-    async def _send(self, send: Send, chunk: bytes) -> None:
+    async def _send(self, send: Send, chunk: Chunk) -> None:
         if not self._begun:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             self._begun = True
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send_slices(send, chunk, last=False)

@@ -4,7 +4,6 @@
 are found by `ModelCard.request`.
 """
 
-import binascii
 import json
 import math
 import time
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 
 from limner.errors import InvalidRequestError
 from limner.server.fields import FIELDS, Field, names_of
+from limner.server.pieces import Base64, Chunk, Piece
 from limner.server.values import CONVERT
 from limner.types import OUTPUT_FORMATS, Image, ImageRequest, Size, nearest
 
@@ -35,6 +35,8 @@ class Wish:
     # Whether each picture comes as a URL, as base64, or as both.
     url: bool
     b64: bool
+    # The kind that was named; None where the model's name decided.
+    response_format: str | None
     # Whether the pictures come as events while they are made.
     stream: bool
     # Keys of the body that had no effect.
@@ -98,6 +100,7 @@ def understand(
         wishes=wishes,
         url=url,
         b64=b64,
+        response_format=found.get("response_format"),
         stream=stream,
         ignored=tuple(ignored),
     )
@@ -212,9 +215,9 @@ def described(request: ImageRequest, image: Image) -> dict[str, Any]:
     }
 
 
-def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | None, *, b64: bool) -> bytes:
+def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | None, *, b64: bool) -> Chunk:
     """The answer's body. Picture bytes are joined into it as base64 and never go through a JSON encoder."""
-    parts: list[bytes] = []
+    parts: list[Piece] = []
     for index, image in enumerate(images):
         said: dict[str, Any] = {"url": urls[index]} if urls else {}
         said |= {"revised_prompt": request.prompt, "seed": image.seed}
@@ -225,17 +228,17 @@ def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | 
         **described(request, images[0]),
         "usage": usage(request),
     }
-    return b"".join((json.dumps(head).encode()[:-1], b',"data":[', *parts, b"]}"))
+    return (json.dumps(head).encode()[:-1] + b',"data":[', *parts, b"]}")
 
 
-def frame(said: Mapping[str, Any], picture: bytes | None = None) -> bytes:
+def frame(said: Mapping[str, Any], picture: bytes | None = None) -> Chunk:
     """A server-sent event, named by `said["type"]`; `picture` becomes its `b64_json`."""
-    return b"".join((b"event: ", said["type"].encode(), b"\ndata: ", *_pieces(said, picture), b"\n\n"))
+    return (b"event: " + said["type"].encode() + b"\ndata: ", *_pieces(said, picture), b"\n\n")
 
 
-def _pieces(said: Mapping[str, Any], picture: bytes | None) -> list[bytes]:
+def _pieces(said: Mapping[str, Any], picture: bytes | None) -> list[Piece]:
     """The parts of a JSON object, with the picture joined in as `b64_json`."""
     data = json.dumps(said).encode()
     if picture is None:
         return [data]
-    return [data[:-1], b',"b64_json":"', binascii.b2a_base64(picture, newline=False), b'"}']
+    return [data[:-1] + b',"b64_json":"', Base64(picture), b'"}']
