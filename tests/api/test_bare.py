@@ -113,6 +113,12 @@ async def test_what_cannot_be_one_picture_is_refused(called: Called, body: dict[
     assert called.engine.stepped == 0
 
 
+async def test_no_jpeg_is_transparent(called: Called) -> None:
+    answer = await post(called.client, "image/jpeg", background="transparent")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "background")
+    assert called.engine.stepped == 0
+
+
 async def test_errors_are_json_all_the_same(client: httpx2.AsyncClient) -> None:
     answer = await post(client, "image/png", prompt="explode")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "engine_failed")

@@ -41,7 +41,12 @@ def bare_format(accept: str, wish: Wish, asked: ImageRequest) -> str | None:
         raise InvalidRequestError(
             f"stream is answered with events; leave it out, or Accept: {OUTPUT_FORMATS[order[0]]}.", param="stream"
         )
-    return given or order[0]
+    found = given or order[0]
+    if found == "jpeg" and asked.background == "transparent":
+        raise InvalidRequestError(
+            "background can be transparent in png and webp only; Accept: image/png or image/webp.", param="background"
+        )
+    return found
 
 
 def _ranges(accept: str) -> dict[str, float]:
