@@ -1,16 +1,18 @@
-"""PNG files, fast: the filter and the framing are ours, deflate is a library's.
+"""PNG files, fast: the filters and the framing are ours, deflate is a library's.
 
 An encoder's time goes into deflate, and deflate's into searching for repetition. What pays depends on the picture: a
-photograph has no repetition and needs only its Huffman codes (isal within 256 bytes), a drawing is all repetition
-(zlib-ng), and most pictures lie between (isal within 32 KiB). So a few rows are tried with each filter and each way,
-and the whole picture is written in the one that made them smallest. docs/decisions/0010-png.md has the figures.
+photograph has no repetition and needs only its codes, a drawing is all repetition. So a few rows are tried, and the
+whole picture is written in the quickest way, and with the filter, that keeps them within a tenth of what a thorough
+encoder makes of them. docs/decisions/0010-png.md has the figures.
 """
 
 import struct
-import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from limner import filtering
+from limner.deflating import ZLIB_HEADER, Deflate, Library, library
+from limner.filtering import MIXED, NONE, SUB, UP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,74 +23,19 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {3: 2, 4: 6}
 # A picture's sides are 31-bit numbers.
 MAX_SIDE = 2**31 - 1
-# Filter types, at the start of every row: the bytes themselves, or less the pixel to the left, or less the one above.
-NONE, SUB, UP = 0, 1, 2
-# What is tried: so many runs of so many rows, spread evenly. Neighbours, for much repeats from row to row.
-RUNS, RUN_ROWS = 4, 8
-# Of the sampled bytes: a picture that shrinks below this is a flat drawing.
-FLAT = 0.13
-# A picture that stays above this has little repetition. Below it the rows tried are too few to show what there is.
+# What is tried: so many runs of neighbouring rows, spread evenly, each of so many bytes and rows at least.
+RUNS, RUN_BYTES, RUN_ROWS = 8, 4_000, 3
+# A sample that stays above this share of its bytes, and in which the whole window finds nothing, is grain.
 TEXTURE = 0.25
-# A zlib stream's header: deflate with a window of 32 KiB, whatever part of it was used.
-ZLIB_HEADER = b"\x78\x01"
-
-Deflate = Callable[[Any], bytes]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Library:
-    """Deflate in three ways, each from bytes to a zlib stream, and the checksum that PNG uses."""
-
-    # Huffman codes and little else: photographs, grain, noise.
-    texture: Deflate
-    # Repetition within 32 KiB, searched for quickly.
-    picture: Deflate
-    # The same, searched for well; slow on all but flat drawings.
-    flat: Deflate
-    crc32: Callable[..., int]
-
-
-def library() -> Library:
-    """isal and zlib-ng where they are installed; else zlib, which gives other bytes, the same pixels, and is slower."""
-    found = _zlib_alone()
-    try:
-        from isal import igzip_lib, isal_zlib
-    except ImportError:
-        return found
-    # Their stubs leave the data untyped.
-    igzip: Any = igzip_lib
-    crc32: Callable[..., int] = cast(Any, isal_zlib).crc32
-    return Library(texture=_isal(igzip, 1, 8), picture=_isal(igzip, 2, 15), flat=_zlib_ng() or found.flat, crc32=crc32)
-
-
-def _isal(igzip: Any, level: int, bits: int) -> Deflate:
-    def run(data: Any) -> bytes:
-        return ZLIB_HEADER + igzip.compress(data, level, igzip.COMP_ZLIB_NO_HDR, igzip.MEM_LEVEL_DEFAULT, bits)
-
-    return run
-
-
-def _zlib_ng() -> Deflate | None:
-    try:
-        from zlib_ng import zlib_ng
-    except ImportError:
-        return None
-    compress: Any = cast(Any, zlib_ng).compress
-    return lambda data: compress(data, 6)
-
-
-def _zlib_alone() -> Library:
-    def deflate(level: int, strategy: int) -> Deflate:
-        def run(data: Any) -> bytes:
-            stream = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
-            return stream.compress(data) + stream.flush()
-
-        return run
-
-    ordinary = zlib.Z_DEFAULT_STRATEGY
-    return Library(
-        texture=deflate(1, zlib.Z_RLE), picture=deflate(1, ordinary), flat=deflate(6, ordinary), crc32=zlib.crc32
-    )
+# How much larger than the usual encoder's the sample may be. The whole picture may then be a quarter larger.
+SLACK = 1.13
+# A sample that the usual encoder shrinks below this share says too little of the picture: all there is, is repetition
+# from row to row, and it has too few rows.
+FLAT = 0.01
+# One that it shrinks below this share is little but runs, which isal codes in ten bits where two would do.
+RUNS_ONLY = 0.04
+# Rows that come again after so many at most, in more than this share of their bytes.
+PERIOD, AGAIN = 16, 0.9
 
 
 def encode(
@@ -118,13 +65,18 @@ def encode(
     deflate = library()
     way, kind = _choice(deflate, rows, channels)
     head = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)
-    chunks = [(b"IHDR", head), *((b"iTXt", _itxt(*text)) for text in texts)]
-    chunks += [(b"IDAT", way(_filtered(rows, channels, kind))), (b"IEND", b"")]
-    parts = [SIGNATURE]
-    for name, body in chunks:
-        crc = deflate.crc32(body, deflate.crc32(name))
-        parts += [struct.pack(">I", len(body)), name, body, struct.pack(">I", crc)]
-    return b"".join(parts)
+    parts = [SIGNATURE, *_chunk(deflate, b"IHDR", head)]
+    for text in texts:
+        parts += _chunk(deflate, b"iTXt", _itxt(*text))
+    parts += _chunk(deflate, b"IDAT", ZLIB_HEADER, way(filtering.picture(rows, channels, kind)))
+    return b"".join([*parts, *_chunk(deflate, b"IEND")])
+
+
+def _chunk(deflate: Library, name: bytes, *body: bytes | memoryview) -> "list[bytes | memoryview]":
+    crc = 0
+    for part in (name, *body):
+        crc = deflate.crc32(part, crc)
+    return [struct.pack(">I", sum(map(len, body))), name, *body, struct.pack(">I", crc)]
 
 
 def _itxt(keyword: str, text: str) -> bytes:
@@ -136,43 +88,55 @@ def _itxt(keyword: str, text: str) -> bytes:
 
 
 def _choice(deflate: Library, rows: "NDArray[np.uint8]", channels: int) -> tuple[Deflate, int]:
-    """The way and the filter that make a sample of the rows smallest."""
-    tried = {kind: _sample(rows, channels, kind) for kind in (NONE, SUB, UP)}
-    sizes = {kind: len(deflate.picture(sample)) for kind, sample in tried.items()}
-    kind = min(sizes, key=sizes.__getitem__)
-    if sizes[kind] < FLAT * tried[kind].nbytes:
-        # Little to search through, and the better search may like another filter.
-        return deflate.flat, min(tried, key=lambda kind: len(deflate.flat(tried[kind])))
-    if sizes[kind] > TEXTURE * tried[kind].nbytes and len(deflate.texture(tried[kind])) < sizes[kind]:
-        return deflate.texture, kind
-    return deflate.picture, kind
+    """The quickest way that keeps a sample of the rows small, and the filter that makes them smallest in it."""
+    chosen = _sample(rows)
+    some, above = rows[chosen], rows[chosen - 1]
+    above[chosen == 0] = 0
+    tried = {kind: filtering.some(some, above, channels, kind) for kind in (NONE, SUB, UP)}
+    likely = min(tried, key=lambda kind: filtering.remainder(tried[kind]))
+    total, periodic = tried[likely].nbytes, _periodic(rows, chosen)
+    size = len(deflate.grain(tried[likely]))
+    if not periodic and size > TEXTURE * total and len(deflate.quick(tried[likely])) >= size:
+        return deflate.grain, likely
+    mixed = filtering.some(some, above, channels, MIXED)
+    usual = len(deflate.usual(mixed))
+    if periodic or usual <= FLAT * total:
+        return deflate.thorough, _smallest(deflate.thorough, tried | {MIXED: mixed})[1]
+    # In the order of what they cost: filtering the whole picture row by row takes longer than deflating it quickly.
+    plans = [(deflate.fair, tried), (deflate.grain, {MIXED: mixed}), (deflate.usual, tried)]
+    if usual > RUNS_ONLY * total:
+        plans = [(deflate.grain, tried), (deflate.quick, tried), *plans]
+    for way, filters in plans:
+        size, kind = _smallest(way, filters)
+        if size <= SLACK * usual:
+            return way, kind
+    return deflate.thorough, _smallest(deflate.thorough, tried | {MIXED: mixed})[1]
 
 
-def _sample(rows: "NDArray[np.uint8]", channels: int, kind: int) -> "NDArray[np.uint8]":
-    import numpy as np
-
-    height = len(rows)
-    if height <= 2 * RUNS * RUN_ROWS:
-        return _filtered(rows, channels, kind)
-    starts = [(2 * run + 1) * height // (2 * RUNS) - RUN_ROWS // 2 for run in range(RUNS)]
-    # With the row above, or UP's first row would be what it never is in the picture.
-    return np.concatenate([_filtered(rows[start - 1 : start + RUN_ROWS], channels, kind)[1:] for start in starts])
+def _smallest(way: Deflate, filters: "dict[int, NDArray[np.uint8]]") -> tuple[int, int]:
+    return min((len(way(data)), kind) for kind, data in filters.items())
 
 
-def _filtered(rows: "NDArray[np.uint8]", channels: int, kind: int) -> "NDArray[np.uint8]":
-    """Every row behind its filter's type; one pass over the pixels."""
+def _sample(rows: "NDArray[np.uint8]") -> "NDArray[np.int64]":
+    """The indices of the rows to try."""
     import numpy as np
 
     height, stride = rows.shape
-    out = np.empty((height, stride + 1), np.uint8)
-    out[:, 0] = kind
-    body = out[:, 1:]
-    if kind == SUB:
-        body[:, :channels] = rows[:, :channels]
-        np.subtract(rows[:, channels:], rows[:, :-channels], out=body[:, channels:])
-    elif kind == UP:
-        body[0] = rows[0]
-        np.subtract(rows[1:], rows[:-1], out=body[1:])
-    else:
-        body[:] = rows
-    return out
+    run = max(RUN_ROWS, RUN_BYTES // stride)
+    if height <= 2 * RUNS * run:
+        return np.arange(height, dtype=np.int64)
+    starts = [(2 * number + 1) * height // (2 * RUNS) - run // 2 for number in range(RUNS)]
+    return np.array([start + row for start in starts for row in range(run)], np.int64)
+
+
+def _periodic(rows: "NDArray[np.uint8]", chosen: "NDArray[np.int64]") -> bool:
+    """Whether rows come again a few rows further down: deflate's window finds that, and short runs do not show it."""
+    if len(rows) <= PERIOD:
+        return True
+    few = chosen[:: max(1, len(chosen) // RUNS)]
+    few = few[few >= PERIOD]
+    # The middle third of each: enough to tell.
+    middle = rows[:, rows.shape[1] // 3 : -(rows.shape[1] // 3)]
+    looked = middle[few]
+    same = [float((looked == middle[few - back]).mean()) for back in range(1, PERIOD + 1)]
+    return max(same[1:]) > max(AGAIN, same[0] + 1 - AGAIN)
