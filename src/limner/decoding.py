@@ -77,6 +77,8 @@ def answer(data: bytes, wish: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             if opened.format in ("PNG", "WEBP") and getattr(opened, "n_frames", 1) > 1:
                 return {"problem": "frames"}, b""
             opened.load()
+            # A JPEG of several is named MPO.
+            kind = "jpeg" if opened.format not in ("PNG", "WEBP") else opened.format.lower()
             upright = rgba(PIL.ImageOps.exif_transpose(opened))
     except (OSError, ValueError, SyntaxError, TypeError, LookupError, EOFError, MemoryError):
         return {"problem": "broken"}, b""
@@ -84,7 +86,7 @@ def answer(data: bytes, wish: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         upright = repainted(upright, (wish["mask"][0], wish["mask"][1]))
     else:
         upright.thumbnail((wish["max_side"], wish["max_side"]), PIL.Image.Resampling.LANCZOS)
-    return {"width": upright.width, "height": upright.height}, upright.tobytes()
+    return {"format": kind, "width": upright.width, "height": upright.height}, upright.tobytes()
 
 
 def rgba(picture: "Image") -> "Image":

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from limner.errors import InvalidRequestError
@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins whose pages may call this server (CORS), comma-separated."
+    )
+    fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Where picture URLs in edits may point, comma-separated: host names, * for any public one, and "
+        "addresses or networks such as 10.0.0.0/8, which may be private. None: nothing is fetched.",
     )
     trust_proxy: bool = Field(
         False, description="Make picture URLs from X-Forwarded-Proto and X-Forwarded-Host; only behind your own proxy."
@@ -118,17 +123,18 @@ class Settings(BaseSettings):
             for name, field in cls.model_fields.items()
         ]
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "fetch_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("allowed_hosts")
+    @field_validator("allowed_hosts", "fetch_hosts")
     @classmethod
-    def _hosts_are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _hosts_are_hosts(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for host in value:
             # One that no Host header can ever equal would be silently without effect.
-            if host != "*" and not HOST.fullmatch(host):
+            network = info.field_name == "fetch_hosts" and _is_network(host)
+            if host != "*" and not network and not HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is not a host name; one looks like img.example.org")
         return tuple(host.lower() for host in value)
 
@@ -200,6 +206,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def local_url(host: str, port: int) -> str:

@@ -41,6 +41,11 @@ class PictureReader:
         told, pixels = self._decode(data, param, {"mask": None, "max_side": max_side})
         return Source(pixels=pixels, width=told["width"], height=told["height"])
 
+    def kind(self, data: bytes, *, param: str) -> str:
+        """The format of the picture in `data`: png, jpeg or webp. Blocks; raises as `picture` does."""
+        told, _ = self._decode(data, param, {"mask": None, "max_side": 1})
+        return str(told["format"])
+
     def mask(self, data: bytes, *, param: str, like: Source) -> bytes:
         """One byte for each pixel of `like`, 255 where it is to be repainted. Blocks; raises as `picture` does."""
         _, pixels = self._decode(data, param, {"mask": [like.width, like.height], "max_side": 0})

@@ -5,7 +5,7 @@ import functools
 import logging
 import time
 import urllib.parse
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from fastapi import Request, Response
@@ -58,8 +58,7 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
     answer, joined = here.answers.join(request.headers, caller(request), asked, lambda: Answer(work, headers))
     headers = {**answer.headers, **({JOINED: "true"} if joined else {})}
     if ignored:
-        names = [urllib.parse.quote(name[:60].encode(errors="replace"), safe="[]") for name in ignored]
-        headers["x-limner-ignored"] = ", ".join(names[:MAX_IGNORED])
+        headers["x-limner-ignored"] = ignored_header(ignored)
     if wish.stream:
         return EventStream(answer.read(), here.life, heartbeat=here.settings.heartbeat, headers=headers)
     pieces = await while_wanted(request.receive, here.life, gathered(answer.read()))
@@ -67,6 +66,11 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
         return Pieces(pieces, media_type="application/json", headers=headers)
     # Proxies that keep answers to POST, if there are any, must not give a picture to who wants JSON.
     return Pieces(pieces, media_type=mime_of(pieces[0]), headers={**headers, "vary": "accept"})
+
+
+def ignored_header(names: Sequence[str]) -> str:
+    """The value of x-limner-ignored."""
+    return ", ".join(urllib.parse.quote(name[:60].encode(errors="replace"), safe="[]") for name in names[:MAX_IGNORED])
 
 
 async def _work(

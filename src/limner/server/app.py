@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 
 from limner import __version__
 from limner.errors import LimnerError, NotReadyError
-from limner.server import docs, edits, images, media, models, records, schema
+from limner.fetching import Fetcher
+from limner.server import docs, edits, files, images, media, models, records, schema
 from limner.server.context import Context, Here, Life
 from limner.server.guard import BodyLimit
 from limner.server.origins import Origins
@@ -34,7 +35,8 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
     Raises:
         InvalidRequestError: the key file in `settings` cannot be used.
     """
-    here = Context(studio=studio, store=store, settings=settings, key=settings.key(), life=Life())
+    fetcher = Fetcher(settings.fetch_hosts, max_bytes=settings.max_upload)
+    here = Context(studio=studio, store=store, settings=settings, key=settings.key(), life=Life(), fetcher=fetcher)
     app = FastAPI(
         title="Limner",
         version=__version__,
@@ -53,7 +55,7 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
             Middleware(
                 BodyLimit,
                 max_body=settings.max_body,
-                larger=dict.fromkeys(edits.ENDINGS, settings.max_upload),
+                larger=dict.fromkeys((*edits.ENDINGS, files.ENDING), settings.max_upload),
                 stall=settings.body_timeout,
             ),
         ],
@@ -61,7 +63,16 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
     )
     app.state.limner = here
     add_handlers(app)
-    for part in (images.router, edits.router, records.router, models.router, media.router, docs.router, router):
+    for part in (
+        images.router,
+        edits.router,
+        files.router,
+        records.router,
+        models.router,
+        media.router,
+        docs.router,
+        router,
+    ):
         app.include_router(part)
     return app
 

@@ -10,6 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from limner.errors import LimnerError, NotFoundError, NotReadyError
+from limner.fetching import Fetcher
 from limner.server.retries import Answers
 from limner.settings import Settings
 from limner.store import ImageStore, Stored, missing
@@ -58,6 +59,8 @@ class Context:
     # The key that clients must send, read once; None when none is needed.
     key: str | None
     life: Life
+    # Fetches the pictures that requests name.
+    fetcher: Fetcher
     # Decodes the pictures that requests bring.
     reader: PictureReader = field(default_factory=PictureReader)
     # The answers in the making and the last ones made, for requests that come again.

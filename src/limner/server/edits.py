@@ -1,11 +1,9 @@
 """POST /v1/images/edits and /v1/images/variations: pictures that begin with pictures.
 
-A body is a form with files or a JSON object with data URLs. Either becomes the same document that a generation has,
-and files beside it, which are decoded under limits (`uploads`) once all else in the request is known to be right.
+A body is a form with files or a JSON object with references to them. Either becomes the same document that a
+generation has, and files beside it, which are decoded under limits (`uploads`) once the rest of the body has been read.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +19,7 @@ from limner.server.answers import respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
 from limner.server.forms import Part, parts_of
+from limner.server.references import Reference, found, referred
 from limner.server.values import wrong_type
 from limner.sources import Source, check_count
 
@@ -29,24 +28,25 @@ EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
 # Every address of either ends so.
 ENDINGS = ("/images/edits", "/images/variations")
 DEPLOYMENT = "/openai/deployments/{model:path}/images/edits"
-# `image`, `image[]`, `image[0]`, `images`, and the mask likewise.
-PICTURE = re.compile(r"(image|mask)s?(\[\d*\])?")
-DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE | re.ASCII)
+# `image`, `image[]`, `image[0]`, `images`, the mask likewise, and what other servers call them.
+PICTURE = re.compile(
+    r"((?P<image>image|(ref|reference|init)_image|file)|(?P<mask>mask|mask_image)|(?P<url>image_url|url))s?(\[\d*\])?"
+)
 # The longest side that further pictures of an edit are kept at; the first keeps what the model can use.
 FURTHER_SIDE = 1024
 
 
 @dataclass
 class Sent:
-    """A body, read: text, and files that nobody has looked into."""
+    """A body, read: text, and files that nobody has looked into, or where they are."""
 
     document: dict[str, Any] = field(default_factory=dict[str, Any])
-    images: list[bytes] = field(default_factory=list[bytes])
-    masks: list[bytes] = field(default_factory=list[bytes])
+    images: list[bytes | Reference] = field(default_factory=list[bytes | Reference])
+    masks: list[bytes | Reference] = field(default_factory=list[bytes | Reference])
 
-    def files(self, kind: str) -> list[bytes]:
-        """Those of "image" or "mask"."""
-        return self.images if kind == "image" else self.masks
+    def place(self, match: re.Match[str]) -> tuple[list[bytes | Reference], str]:
+        """Where a picture of that name belongs, and what messages call it there."""
+        return (self.masks, "mask") if match["mask"] else (self.images, f"image[{len(self.images)}]")
 
 
 def _described(operation: str, summary: str, table: Sequence[fields.Field], *, masked: bool) -> dict[str, Any]:
@@ -96,7 +96,8 @@ async def _edit(request: Request, here: Context, model: str | None = None, *, pr
             raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
         # Everything else is looked at before the pictures, which cost the most.
         side = here.studio.card(wish.model).max_side
-        pictures = await run_in_threadpool(_decode, here, sent, side)
+        files = await found(here, request.receive, [*sent.images, *sent.masks])
+        pictures = await run_in_threadpool(_decode, here, files[: len(sent.images)], files[len(sent.images) :], side)
         if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
             pictures |= _own_mask(pictures["images"][0])
         wish = replace(wish, wishes={**wish.wishes, **pictures})
@@ -104,15 +105,15 @@ async def _edit(request: Request, here: Context, model: str | None = None, *, pr
         return await respond(request, here, wish, resolved, stream.EDIT)
 
 
-def _decode(here: Context, sent: Sent, max_side: int) -> dict[str, Any]:
+def _decode(here: Context, files: list[bytes], masks: list[bytes], max_side: int) -> dict[str, Any]:
     images: list[Source] = []
-    for index, data in enumerate(sent.images):
+    for index, data in enumerate(files):
         side = min(max_side, FURTHER_SIDE) if index else max_side
         images.append(here.reader.picture(data, param=f"image[{index}]", max_side=side))
-    found: dict[str, Any] = {"images": tuple(images)}
-    if sent.masks:
-        found["mask"] = here.reader.mask(sent.masks[0], param="mask", like=images[0])
-    return found
+    decoded: dict[str, Any] = {"images": tuple(images)}
+    if masks:
+        decoded["mask"] = here.reader.mask(masks[0], param="mask", like=images[0])
+    return decoded
 
 
 def _own_mask(picture: Source) -> dict[str, Any]:
@@ -148,10 +149,10 @@ def _of_form(parts: list[Part]) -> Sent:
         if not part.data:
             continue
         if match := PICTURE.fullmatch(part.name):
-            files = sent.files(match[1])
-            if part.filename is None:
-                raise wrong_type(_param(match[1], len(files)), "a file", part.name)
-            files.append(bytes(part.data))
+            files, param = sent.place(match)
+            if part.filename is None and not match["url"]:
+                raise wrong_type(param, "a file", part.name)
+            files.append(referred(part.text(), param) if part.filename is None else bytes(part.data))
         elif part.name in sent.document:
             raise InvalidRequestError(
                 f"The field {part.name[:80]!r} occurs twice.", param=part.name[:80], code="invalid_multipart"
@@ -168,47 +169,6 @@ def _of_json(document: dict[str, Any]) -> Sent:
             sent.document[key] = value
         elif value is not None:
             for one in cast("list[Any]", value) if isinstance(value, list) else [value]:
-                files = sent.files(match[1])
-                files.append(_of_reference(one, _param(match[1], len(files))))
+                files, param = sent.place(match)
+                files.append(referred(one, param))
     return sent
-
-
-def _of_reference(value: Any, param: str) -> bytes:
-    """The file that `{"image_url": "data:…"}` holds, or a data URL by itself."""
-    if isinstance(value, dict):
-        reference = cast("dict[str, Any]", value)
-        if reference.get("file_id") is not None:
-            raise InvalidRequestError(
-                f"{param}: this server keeps no files; send image_url with a data URL instead of file_id.", param=param
-            )
-        value = reference.get("image_url", reference.get("url"))
-        if isinstance(value, dict):
-            value = cast("dict[str, Any]", value).get("url")
-    if not isinstance(value, str):
-        raise InvalidRequestError(
-            f'{param} must be an object such as {{"image_url": "data:image/png;base64,…"}}.',
-            param=param,
-            code="invalid_type",
-        )
-    if value[:8].lower().startswith(("http://", "https://")):
-        raise InvalidRequestError(
-            f"{param}: this server fetches nothing; send the picture itself as a data URL.",
-            param=param,
-            code="invalid_image_url",
-        )
-    if not (match := DATA_URL.match(value)):
-        raise InvalidRequestError(
-            f"{param} must be a data URL that begins with data:image/png;base64, (or jpeg, or webp).",
-            param=param,
-            code="invalid_image_url",
-        )
-    try:
-        return base64.b64decode(value[match.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidRequestError(
-            f"{param}: the data URL is not valid base64.", param=param, code="invalid_base64_image"
-        ) from None
-
-
-def _param(kind: str, index: int) -> str:
-    return f"image[{index}]" if kind == "image" else "mask"

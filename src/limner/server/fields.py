@@ -181,9 +181,13 @@ def upload_content(table: Sequence[Field], *, masked: bool) -> dict[str, Any]:
     needed = ["prompt"] if masked else []
     reference = {
         "type": "object",
-        "required": ["image_url"],
         "properties": {
-            "image_url": {"type": "string", "description": "A data URL: data:image/png;base64, and the file in base64."}
+            "image_url": {
+                "type": "string",
+                "description": "A data URL: data:image/png;base64, and the file in base64. Or one that begins with "
+                "https://, where the server's setting fetch_hosts allows it.",
+            },
+            "file_id": {"type": "string", "description": "Instead of image_url: the id of a file, or of a picture."},
         },
     }
     file = {"type": "string", "format": "binary"}

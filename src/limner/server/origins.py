@@ -102,7 +102,7 @@ async def _preflight(origin: str, send: Send) -> None:
     start: Message = {"type": "http.response.start", "status": 204, "headers": []}
     headers = MutableHeaders(scope=start)
     _allow(headers, origin)
-    headers["access-control-allow-methods"] = "GET, HEAD, POST"
+    headers["access-control-allow-methods"] = "GET, HEAD, POST, DELETE"
     headers["access-control-allow-headers"] = "authorization, content-type, api-key, x-api-key, x-request-id"
     headers["access-control-max-age"] = "600"
     await send(start)

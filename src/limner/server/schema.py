@@ -100,6 +100,27 @@ class Deleted(BaseModel):
     deleted: Literal[True]
 
 
+class File(BaseModel):
+    """A picture that was sent to be edited later."""
+
+    id: str
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: str
+    status: Literal["processed"]
+
+
+class DeletedFile(BaseModel):
+    """A file that was kept."""
+
+    id: str
+    object: Literal["file"]
+    deleted: Literal[True]
+
+
 class Card(BaseModel):
     """What a model accepts and where it comes from."""
 
