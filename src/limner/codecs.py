@@ -39,6 +39,9 @@ def recipe(request: ImageRequest, seed: int, *, weights: str, version: str) -> d
         del wish[name]
     if request.background == "opaque":
         del wish["background"]
+    for name in ("loras", "scheduler"):
+        if not wish[name]:
+            del wish[name]
     if request.images:
         wish |= {"sources": len(request.images), "masked": bool(request.mask), "strength": request.strength}
     return {"limner": version, "weights": weights, **wish}
@@ -51,7 +54,7 @@ def parameters(made: Mapping[str, Any]) -> str:
         lines.append(f"Negative prompt: {made['negative_prompt']}")
     facts = {
         "Steps": made["num_inference_steps"],
-        "Sampler": "Euler",
+        "Sampler": made.get("scheduler") or "Euler",
         "CFG scale": made["guidance_scale"],
         "Seed": made["seed"],
         "Size": f"{made['width']}x{made['height']}",
@@ -190,6 +193,5 @@ def wishes_of(made: Mapping[str, Any]) -> dict[str, Any]:
                 f"The recipe in the picture is damaged: {name} is missing or wrong.", param="picture"
             )
     wishes = {name: made[name] for name in kinds if name not in ("model", "width", "height")}
-    if made.get("background"):
-        wishes["background"] = made["background"]
+    wishes |= {name: made[name] for name in ("background", "loras", "scheduler") if made.get(name)}
     return wishes | {"n": 1, "size": str(types.Size(width=made["width"], height=made["height"]))}

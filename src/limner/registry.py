@@ -11,7 +11,9 @@ from typing import Any
 
 from limner.engine import Engine
 
-ENGINES: Mapping[str, str] = MappingProxyType({"mini": "limner.engines.mini:MiniEngine"})
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {"mini": "limner.engines.mini:MiniEngine", "diffusers": "limner.engines.diffusers:DiffusersEngine"}
+)
 
 # The model that answers a request which names none.
 DEFAULT_MODEL = "limner-mini"

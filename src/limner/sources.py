@@ -46,6 +46,10 @@ def start_of(given: dict[str, Any], abilities: Collection[str], *, model: str, p
         name = next((name for name, value in needless.items() if value), None)
         if name:
             raise InvalidRequestError(f"{name} needs a picture to start from; send image.", param="image")
+        if "generate" not in abilities:
+            raise InvalidRequestError(
+                f"{model} draws nothing from a prompt alone: send a picture to /v1/images/edits.", param="image"
+            )
         return {"images": (), "mask": b"", "strength": 1.0}
     _check_abilities(abilities, model, "edit" if prompted else "vary", masked=bool(mask))
     _check_pictures(images, mask)

@@ -15,6 +15,7 @@ from limner.formats import RAW_RGB as RAW_RGB
 from limner.formats import RAW_RGBA as RAW_RGBA
 from limner.formats import READERS as READERS
 from limner.formats import file_of
+from limner.loras import Lora, style_of
 from limner.sources import Source, size_near, start_of
 
 # Seeds fit the 32 bits that every program in this field shows and takes.
@@ -101,6 +102,10 @@ class ImageRequest:
     strength: float = 1.0
     # One of BACKGROUNDS: whether all that is not of the things drawn is transparent.
     background: str = "opaque"
+    # Weights that are added to the model's own.
+    loras: tuple[Lora, ...] = ()
+    # One of the card's `schedulers`; "" is the model's own.
+    scheduler: str = ""
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`; it wraps round at MAX_SEED."""
@@ -169,19 +174,21 @@ class ModelCard:
     max_n: int = 10
     # Request fields beyond prompt, n, size, seed and format that change the picture.
     knobs: frozenset[str] = frozenset({"num_inference_steps", "guidance_scale", "negative_prompt", "quality"})
-    # What it can do: "generate", "preview", "transparent", and with pictures to start from "edit", "mask", "vary".
+    # What it can do: "generate", "preview", "transparent", "lora"; with pictures to start from "edit", "mask", "vary".
     abilities: tuple[str, ...] = ("generate",)
     # First twelve hex digits of the SHA-256 over the weights; "" where unknown.
     weights: str = ""
     # Requests that the engine draws at once; the studio lets that many in.
     concurrency: int = 1
+    # Schedulers that a request may choose beside the model's own.
+    schedulers: tuple[str, ...] = ()
 
     def request(self, prompt: str, **wishes: Any) -> ImageRequest:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.
 
         `wishes`: any of n, size, seed, num_inference_steps, guidance_scale, negative_prompt, quality, output_format,
-        background, output_compression, partial_images, and for edits images, mask, strength, input_fidelity; None is
-        the same as absent. Types are the caller's promise, meanings are checked here.
+        background, output_compression, partial_images, loras, scheduler, and for edits images, mask, strength,
+        input_fidelity; None is the same as absent. Types are the caller's promise, meanings are checked here.
 
         Raises:
             InvalidRequestError: a value is out of range or not known; `param` names it.
@@ -214,6 +221,7 @@ class ModelCard:
             quality=quality,
             partial_images=_between("partial_images", given.pop("partial_images", 0), 0, MAX_PREVIEWS),
             **file_of(given, self.abilities, model=self.id),
+            **style_of(given, self.abilities, self.schedulers, model=self.id),
             **start,
         )
         if given:

@@ -191,3 +191,19 @@ async def test_prompts_and_queries_stay_out_of_the_log(
     assert "limner-mini drew 1 of 256x256" in caplog.text
     assert "private" not in caplog.text
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"loras": [{"name": "ink"}]}, "loras"),
+        ({"loras": {"name": "ink"}}, "loras"),
+        ({"loras": "ink"}, "loras"),
+        ({"scheduler": "euler"}, "scheduler"),
+        ({"scheduler": 3}, "scheduler"),
+    ],
+)
+async def test_what_this_model_cannot_add_is_told(client: httpx2.AsyncClient, body: dict, param: str) -> None:
+    answer = await client.post("/v1/images/generations", json={"prompt": "a cat", **body})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param

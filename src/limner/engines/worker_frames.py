@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
-from limner import sources, types
+from limner import loras, sources, types
 
 # JSON's length, the length of the bytes after it, and whether both lie in shared memory.
 HEADER = struct.Struct(">IQ?")
@@ -25,7 +25,7 @@ HEADER = struct.Struct(">IQ?")
 SMALL = 32_768
 
 NOUNS: Mapping[str, type[Any]] = {
-    name: kind for module in (sources, types) for name, kind in vars(module).items() if is_dataclass(kind)
+    name: kind for module in (loras, sources, types) for name, kind in vars(module).items() if is_dataclass(kind)
 }  # pyright: ignore[reportAssignmentType]
 
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limner.loras import MAX_LORAS, MAX_SCALE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """One field of the request."""
 
     name: str
-    # JSON Schema type: string, integer, number or boolean.
+    # JSON Schema type: string, integer, number, boolean or array.
     kind: str
     # For people.
     about: str
@@ -105,6 +107,31 @@ FIELDS: tuple[Field, ...] = (
         kind="string",
         about="What to keep away from.",
         schema={"maxLength": 32_000},
+        wish=True,
+    ),
+    Field(
+        name="scheduler",
+        kind="string",
+        about="One of the model's schedulers, such as euler; its own when absent.",
+        schema={"maxLength": 40},
+        wish=True,
+    ),
+    Field(
+        name="loras",
+        kind="array",
+        about="LoRAs to add, each with the name of a file in the server's folder of them, and a scale.",
+        schema={
+            "maxItems": MAX_LORAS,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "path": {"type": "string"},
+                    "scale": {"type": ["number", "null"], "minimum": -MAX_SCALE, "maximum": MAX_SCALE},
+                },
+                "additionalProperties": False,
+            },
+        },
         wish=True,
     ),
     Field(

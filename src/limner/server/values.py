@@ -1,8 +1,9 @@
 """One value of a body, as JSON or a form gives it, to the type that its field has."""
 
+import json
 import math
 import re
-from typing import Any
+from typing import Any, cast
 
 from limner.errors import InvalidRequestError
 from limner.types import check_unicode
@@ -59,10 +60,26 @@ def _boolean(key: str, value: Any) -> bool:
     return value
 
 
+def _array(key: str, value: Any) -> list[Any]:
+    # A form has text only.
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise wrong_type(key, "an array, in a form as JSON", value) from None
+    if not isinstance(value, list):
+        raise wrong_type(key, "an array", value)
+    found = cast(list[Any], value)
+    for text in (each for entry in found if isinstance(entry, dict) for each in cast(dict[str, Any], entry).values()):
+        if isinstance(text, str):
+            check_unicode(text, key)
+    return found
+
+
 def _huge(key: str, above: bool, kind: str) -> InvalidRequestError:
     told = "above_max_value" if above else "below_min_value"
     return InvalidRequestError(f"{key} is far out of range.", param=key, code=f"{kind}_{told}")
 
 
 # By a field's kind.
-CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean}
+CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean, "array": _array}
