@@ -80,9 +80,9 @@ def request_page() -> str:
     """docs/reference/request.md."""
     from limner.server.fields import EDIT_FIELDS, FIELDS
 
-    further = [(code(field.name), field.kind, field.about) for field in EDIT_FIELDS if field not in FIELDS]
+    further = [(code(field.name), field.type, field.about) for field in EDIT_FIELDS if field not in FIELDS]
     rows = [
-        (code(field.name), field.kind, field.about, ", ".join(code(alias) for alias in field.aliases))
+        (code(field.name), field.type, field.about, ", ".join(code(alias) for alias in field.aliases))
         for field in FIELDS
         if not field.ignored
     ]

@@ -1,5 +1,7 @@
-"""What kinds of pictures there are, and which of them a request asks for. Standard library only, as `types`."""
+"""What kinds and shapes of pictures there are, and which a request asks for. Standard library only, as `types`."""
 
+import math
+import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -46,3 +48,23 @@ def file_of(given: dict[str, Any], abilities: Collection[str], *, model: str) ->
             code="unsupported",
         )
     return {"output_format": output_format, "background": "opaque" if background == "auto" else background}
+
+
+def size_of_ratio(text: str, area: int, low: int, high: int) -> tuple[int, int]:
+    """Width and height of the ratio that `text` says ("16:9"), of about so many pixels, each side from `low` to `high`.
+
+    Raises:
+        InvalidRequestError: it is no ratio, or one that the sides cannot have.
+    """
+    match = re.fullmatch(r"\s*(\d{1,5})\s*:\s*(\d{1,5})\s*", text, re.ASCII)
+    across, down = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (across and down and max(across, down) * low <= high * min(across, down)):
+        raise InvalidRequestError(
+            f"a ratio must be such as 16:9, and at most {high // low}:1 or 1:{high // low}; got {text[:40]!r}.",
+            param="size",
+        )
+    scale = math.sqrt(area / (across * down))
+    scale = min(max(scale, low / min(across, down)), high / max(across, down))
+    # Every codec and every model likes multiples of 8.
+    width, height = (min(high, max(low, 8 * round(side * scale / 8))) for side in (across, down))
+    return width, height

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         False, description="Make picture URLs from X-Forwarded-Proto and X-Forwarded-Host; only behind your own proxy."
     )
     insecure_public_bind: bool = Field(False, description="Listen beyond loopback without a key, for whoever comes.")
-    strict: bool = Field(False, description="Refuse unknown request fields instead of naming them in a header.")
+    strict: bool = Field(
+        False, description="Refuse request fields that have no effect instead of naming them in a header."
+    )
     metadata: Literal["full", "provenance", "none"] = Field(
         "full", description="What is written into pictures: the recipe, the recipe without prompts, or nothing."
     )

@@ -14,7 +14,7 @@ from limner.formats import OUTPUT_FORMATS as OUTPUT_FORMATS
 from limner.formats import RAW_RGB as RAW_RGB
 from limner.formats import RAW_RGBA as RAW_RGBA
 from limner.formats import READERS as READERS
-from limner.formats import file_of
+from limner.formats import file_of, size_of_ratio
 from limner.loras import Lora, style_of
 from limner.sources import Source, size_near, start_of
 
@@ -247,6 +247,9 @@ class ModelCard:
             if not sources:
                 return self.native
             width, height = size_near(sources[0], self.min_side, self.max_side)
+            return Size(width=width, height=height)
+        if ":" in wish:
+            width, height = size_of_ratio(wish, self.native.width * self.native.height, self.min_side, self.max_side)
             return Size(width=width, height=height)
         size = Size.parse(wish)
         for side in (size.width, size.height):

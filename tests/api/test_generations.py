@@ -148,7 +148,23 @@ async def test_strict_servers_refuse_unknown_fields(call: Callable[..., Awaitabl
     error = answer.json()["error"]
     assert (error["param"], error["code"]) == ("sead", "unknown_parameter")
     assert "'seed'" in error["message"]
-    assert (await client.post(PATH, json={"prompt": "a cat", "style": "vivid"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [({"style": "vivid"}, "style"), ({"output_compression": 50}, "output_compression"), ({"sampler": "a"}, "scheduler"),
+     ({"partial_images": 2}, "partial_images")],
+)  # fmt: skip
+async def test_strict_servers_refuse_fields_without_effect(
+    call: Callable[..., Awaitable[Called]], body: dict[str, Any], param: str
+) -> None:
+    called = await call(strict=True)
+    answer = await called.client.post(PATH, json={"prompt": "a cat", **body})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, param, "unknown_parameter")
+    assert not called.engine.asked
+    whole = {"prompt": "a cat", "quality": "low", "user": "u", "background": "opaque", "output_compression": 100}
+    assert (await called.client.post(PATH, json=whole)).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Keys: off until one is set, then needed on every route that works or tells."""
 
+import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
 from tests.conftest import Called
+from tests.sending import EDITS, VARIATIONS, coloured, form
 
 PATH = "/v1/images/generations"
 BODY = {"prompt": "a cat"}
@@ -29,6 +33,28 @@ async def keyed(call: Callable[..., Awaitable[Called]]) -> httpx2.AsyncClient:
 )
 async def test_the_key_is_taken_wherever_clients_put_it(keyed: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     assert (await keyed.post(PATH, json=BODY, headers=headers)).status_code == 200
+    for path in (EDITS, VARIATIONS, "/openai/deployments/flux/images/edits?api-version=1"):
+        sent = form([("prompt", "P"), ("image", coloured())])
+        sent["headers"] |= headers
+        assert (await keyed.post(path, **sent)).status_code == 200
+
+
+# What anybody may see: whether the server is there, its description, and pictures whose unguessable name one knows.
+OPEN = {"/", "/health", "/ready", "/docs", "/docs/", "/docs/{name}", "/openapi.json", "/media/{name}"}
+
+
+async def test_every_other_route_needs_it(call: Callable[..., Awaitable[Called]]) -> None:
+    client = (await call(api_key="right")).client
+    application: Any = client._transport
+    routers = [getattr(part, "original_router", None) for part in application.app.routes]
+    routes = [route for router in routers if router for route in router.routes if isinstance(route, Route)]
+    assert len(routes) > 30
+    assert {route.path for route in routes} | {"/openapi.json"} >= OPEN
+    for route in routes:
+        path = re.sub(r"\{\w+(:path)?\}", "x", route.path)
+        for method in (route.methods or set()) - {"HEAD"}:
+            answer = await client.request(method, path)
+            assert (answer.status_code == 401) == (route.path not in OPEN), (method, path, answer.status_code)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from limner.studio import Studio
 from tests.fakes import CARD, GradientEngine
+from tests.sending import coloured, form, half
 
 AZURE = "/openai/deployments/{}/images/generations"
 
@@ -46,8 +47,10 @@ def test_the_azure_client(server: str) -> None:
         azure_endpoint=server, api_key="local", api_version="2025-04-01-preview", max_retries=0
     ) as client:
         made = client.images.generate(model="gpt-image-1", prompt="a cat", size="256x256")
-    assert made.data is not None
-    assert base64.b64decode(made.data[0].b64_json or "").startswith(b"\x89PNG")
+        edited = client.images.edit(model="gpt-image-1", prompt="a dog", image=("a.png", coloured()), mask=half())
+    for answer in (made, edited):
+        assert answer.data is not None
+        assert base64.b64decode(answer.data[0].b64_json or "").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("spelling", ["owner/some.model-1", "owner%2Fsome.model-1"])
@@ -58,9 +61,15 @@ def test_a_models_name_may_hold_a_slash(serve: Any, monkeypatch: pytest.MonkeyPa
     for prefix in ("/v1/models/", "/models/"):
         answer = httpx2.get(url + prefix + spelling)
         assert (answer.status_code, answer.json()["id"]) == (200, card.id)
-    made = httpx2.post(url + AZURE.format(spelling), json={"prompt": "a cat", "size": "64x64"})
-    assert made.status_code == 200
-    assert made.json()["model"] == card.id
+    made = [httpx2.post(url + AZURE.format(spelling), json={"prompt": "a cat", "size": "64x64"})]
+    edits = AZURE.format(spelling).replace("generations", "edits")
+    for path in (edits, edits + "/", edits.replace("/openai", "/v1/openai")):
+        made.append(httpx2.post(url + path, **form([("prompt", "a cat"), ("image", coloured())])))
+    fields = [("prompt", "a cat"), ("image", coloured()), ("model", card.id)]
+    made.append(httpx2.post(url + "/v1/images/edits", **form(fields)))
+    for answer in made:
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model"] == card.id
 
 
 def test_studio_serves_both_cards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,18 @@ log = logging.getLogger(__name__)
 MAX_IGNORED = 20
 
 
+def resolved_of(here: Context, wish: wire.Wish) -> tuple[wire.Wish, ImageRequest]:
+    """The request that a wish comes to; what the model has no choice of is left out of both, and named as ignored.
+
+    Raises:
+        InvalidRequestError: a value is wrong; `param` names it.
+    """
+    if "scheduler" in wish.wishes and not here.studio.card(wish.model).schedulers:
+        wishes = {name: value for name, value in wish.wishes.items() if name != "scheduler"}
+        wish = replace(wish, wishes=wishes, ignored=(*wish.ignored, "scheduler"))
+    return wish, here.studio.request(wish.model, wish.prompt, wish.wishes)
+
+
 async def respond(request: Request, here: Context, wish: wire.Wish, resolved: ImageRequest, kind: str) -> Response:
     """Have `resolved` drawn and answer as `wish` says; the one way from a request to pictures.
 
@@ -47,6 +59,10 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
         ignored = [name for name in ignored if name != "output_compression" or bare == "png"]
         if wish.response_format is not None:
             ignored.append("response_format")
+    if ignored and here.settings.strict:
+        wire.refuse_ignored(ignored[0])
+    if ignored:
+        log.debug("without effect: %s", ignored_header(ignored))
     base = base_url(request, here)
     work = functools.partial(_work, here, resolved, wish, base, None if bare else kind)
     headers = {"x-limner-model": resolved.model}
@@ -89,7 +105,7 @@ async def _work(
             images = [event async for event in events if isinstance(event, Image)]
         check_complete(wanted, len(images))
         urls = [await keep(image) for image in images] if keep else None
-        yield wire.write(wanted, images, urls, b64=wish.b64) if kind else (images[0].data,)
+        yield wire.write(wanted, images, urls, b64=wish.b64, listed=wish.listed) if kind else (images[0].data,)
     log.info(
         "%s drew %d of %dx%d in %.2f s",
         wanted.model, wanted.n, wanted.width, wanted.height, time.perf_counter() - begun,

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from limner.errors import InvalidRequestError
 from limner.server import fields, schema, stream, wire
 from limner.server.addresses import spelled
-from limner.server.answers import respond
+from limner.server.answers import resolved_of, respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
 from limner.server.forms import Part, parts_of
@@ -27,7 +27,7 @@ router = APIRouter(dependencies=with_key, tags=["images"])
 EDITS, VARIATIONS = "/v1/images/edits", "/v1/images/variations"
 # Every address of either ends so.
 ENDINGS = ("/images/edits", "/images/variations")
-DEPLOYMENT = "/openai/deployments/{model:path}/images/edits"
+DEPLOYMENT = "/v1/openai/deployments/{model:path}/images/edits"
 # `image`, `image[]`, `image[0]`, `images`, the mask likewise, and what other servers call them.
 PICTURE = re.compile(
     r"((?P<image>image|(ref|reference|init)_image|file)|(?P<mask>mask|mask_image)|(?P<url>image_url|url))s?(\[\d*\])?"
@@ -47,6 +47,13 @@ class Sent:
     def place(self, match: re.Match[str]) -> tuple[list[bytes | Reference], str]:
         """Where a picture of that name belongs, and what messages call it there."""
         return (self.masks, "mask") if match["mask"] else (self.images, f"image[{len(self.images)}]")
+
+    def checked(self) -> "Sent":
+        """Itself, if the pictures are not too many, which is told before the first of them is decoded."""
+        check_count(len(self.images))
+        if len(self.masks) > 1:
+            raise InvalidRequestError("mask may be one picture; it belongs to the first image.", param="mask")
+        return self
 
 
 def _described(operation: str, summary: str, table: Sequence[fields.Field], *, masked: bool) -> dict[str, Any]:
@@ -80,29 +87,41 @@ async def variations(request: Request, here: Here) -> Response:
 
 async def _edit(request: Request, here: Context, model: str | None = None, *, prompted: bool = True) -> Response:
     with here.life.at_work():
-        sent = await _read(request)
-        wish = wire.understand(
-            sent.document,
-            table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
-            prompted=prompted,
-            strict=here.settings.strict,
-            model=model,
+        return await edited(request, here, await _read(request), model, prompted=prompted)
+
+
+async def edited(
+    request: Request,
+    here: Context,
+    sent: Sent,
+    model: str | None = None,
+    *,
+    prompted: bool = True,
+    kind: str = stream.EDIT,
+) -> Response:
+    """Do the edit that was sent; `kind` is what stream events are named after. Raises LimnerError."""
+    wish = wire.understand(
+        sent.document,
+        table=fields.EDIT_FIELDS if prompted else fields.VARY_FIELDS,
+        prompted=prompted,
+        strict=here.settings.strict,
+        model=model,
+    )
+    if not sent.images:
+        raise InvalidRequestError(
+            "image is missing: send the picture to begin with.", param="image", code="missing_required_parameter"
         )
-        if not sent.images:
-            raise InvalidRequestError(
-                "image is missing: send the picture to begin with.", param="image", code="missing_required_parameter"
-            )
-        if sent.masks and not prompted:
-            raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
-        # Everything else is looked at before the pictures, which cost the most.
-        side = here.studio.card(wish.model).max_side
-        files = await found(here, request.receive, [*sent.images, *sent.masks])
-        pictures = await run_in_threadpool(_decode, here, files[: len(sent.images)], files[len(sent.images) :], side)
-        if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
-            pictures |= _own_mask(pictures["images"][0])
-        wish = replace(wish, wishes={**wish.wishes, **pictures})
-        resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
-        return await respond(request, here, wish, resolved, stream.EDIT)
+    if sent.masks and not prompted:
+        raise InvalidRequestError("A variation takes no mask; edits do.", param="mask")
+    # Everything else is looked at before the pictures, which cost the most.
+    side = here.studio.card(wish.model).max_side
+    files = await found(here, request.receive, [*sent.images, *sent.masks])
+    pictures = await run_in_threadpool(_decode, here, files[: len(sent.images)], files[len(sent.images) :], side)
+    if prompted and not sent.masks and (wish.model or "").startswith("dall-e"):
+        pictures |= _own_mask(pictures["images"][0])
+    wish = replace(wish, wishes={**wish.wishes, **pictures})
+    wish, resolved = resolved_of(here, wish)
+    return await respond(request, here, wish, resolved, kind)
 
 
 def _decode(here: Context, files: list[bytes], masks: list[bytes], max_side: int) -> dict[str, Any]:
@@ -129,16 +148,12 @@ async def _read(request: Request) -> Sent:
     if kind == "multipart/form-data":
         sent = _of_form(await run_in_threadpool(parts_of, body, content_type))
     elif kind == "application/json":
-        sent = _of_json(wire.object_of(body))
+        sent = of_json(wire.object_of(body))
     else:
         raise InvalidRequestError(
             "The body must be multipart/form-data with the picture as a file, or JSON with a data URL.",
             code="unsupported_media_type",
         )
-    # Before the first of them is decoded.
-    check_count(len(sent.images))
-    if len(sent.masks) > 1:
-        raise InvalidRequestError("mask may be one picture; it belongs to the first image.", param="mask")
     return sent
 
 
@@ -159,16 +174,17 @@ def _of_form(parts: list[Part]) -> Sent:
             )
         else:
             sent.document[part.name] = part.text()
-    return sent
+    return sent.checked()
 
 
-def _of_json(document: dict[str, Any]) -> Sent:
+def of_json(document: dict[str, Any]) -> Sent:
+    """An object, its pictures taken out of it; it may have none. Raises InvalidRequestError."""
     sent = Sent()
     for key, value in document.items():
         if not (match := PICTURE.fullmatch(key)):
             sent.document[key] = value
-        elif value is not None:
+        elif value not in (None, ""):
             for one in cast("list[Any]", value) if isinstance(value, list) else [value]:
                 files, param = sent.place(match)
                 files.append(referred(one, param))
-    return sent
+    return sent.checked()

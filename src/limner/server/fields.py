@@ -15,7 +15,7 @@ class Field:
     """One field of the request."""
 
     name: str
-    # JSON Schema type: string, integer, number, boolean or array.
+    # JSON Schema type: string, integer, number, boolean or array; or "seed", an integer or a list of them.
     kind: str
     # For people.
     about: str
@@ -27,6 +27,11 @@ class Field:
     wish: bool = False
     # Accepted, without effect: named in x-limner-ignored.
     ignored: bool = False
+
+    @property
+    def type(self) -> str:
+        """JSON Schema type of one value."""
+        return "integer" if self.kind == "seed" else self.kind
 
 
 FIELDS: tuple[Field, ...] = (
@@ -43,8 +48,8 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="size",
         kind="string",
-        about='WIDTHxHEIGHT in pixels, or "auto".',
-        aliases=("image_size",),
+        about='WIDTHxHEIGHT in pixels, a ratio such as "16:9" at about the area of the model\'s own size, or "auto".',
+        aliases=("image_size", "aspect_ratio"),
         schema={"examples": ["512x512"]},
         wish=True,
     ),
@@ -80,8 +85,9 @@ FIELDS: tuple[Field, ...] = (
     Field(name="user", kind="string", about="Your name for your user; not stored."),
     Field(
         name="seed",
-        kind="integer",
-        about="The same seed gives the same picture; -1 is any.",
+        kind="seed",
+        about="The same seed gives the same picture; -1 is any. Or a list of seeds that follow on each other, one for "
+        "each picture.",
         aliases=("rng_seed",),
         schema={"minimum": -1, "maximum": 2**32 - 1},
         wish=True,
@@ -112,7 +118,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="scheduler",
         kind="string",
-        about="One of the model's schedulers, such as euler; its own when absent.",
+        about="One of the model's schedulers, such as euler; its own when absent. Without effect on models that have one "
+        "only.",
+        aliases=("sampler", "sampler_name", "sample_method", "schedule_method"),
         schema={"maxLength": 40},
         wish=True,
     ),
@@ -186,9 +194,9 @@ def request_schema(table: Sequence[Field] = FIELDS, title: str = "ImageGeneratio
     properties: dict[str, Any] = {}
     for field in table:
         also = f" Also: {', '.join(field.aliases)}." if field.aliases else ""
-        schema = {"type": field.kind, "description": field.about + also} | dict(field.schema or {})
+        schema = {"type": field.type, "description": field.about + also} | dict(field.schema or {})
         if field.name != "prompt":
-            schema["type"] = [field.kind, "null"]
+            schema["type"] = [field.type, "null"]
             if "enum" in schema:
                 schema["enum"] = [*schema["enum"], None]
         properties[field.name] = schema

@@ -2,16 +2,16 @@
 
 from fastapi import APIRouter, Request, Response
 
-from limner.server import fields, schema, stream, wire
+from limner.server import edits, fields, schema, stream, wire
 from limner.server.addresses import spelled
-from limner.server.answers import respond
+from limner.server.answers import resolved_of, respond
 from limner.server.auth import with_key
 from limner.server.context import Context, Here
 
 router = APIRouter(dependencies=with_key, tags=["images"])
 PATH = "/v1/images/generations"
 # Azure's clients name the model in the path.
-DEPLOYMENT = "/openai/deployments/{model:path}/images/generations"
+DEPLOYMENT = "/v1/openai/deployments/{model:path}/images/generations"
 
 
 @spelled(
@@ -37,7 +37,11 @@ async def deployment(model: str, request: Request, here: Here) -> Response:
 
 async def _generate(request: Request, here: Context, model: str | None = None) -> Response:
     with here.life.at_work():
-        kind = request.headers.get("content-type", "")
-        wish = wire.read(await request.body(), kind, strict=here.settings.strict, model=model)
-        resolved = here.studio.request(wish.model, wish.prompt, wish.wishes)
+        document = wire.document_of(await request.body(), request.headers.get("content-type", ""))
+        sent = edits.of_json(document)
+        if sent.images:
+            # SiliconFlow and LocalAI have no other address for them.
+            return await edits.edited(request, here, sent, model, kind=stream.GENERATION)
+        wish = wire.understand(document, strict=here.settings.strict, model=model)
+        wish, resolved = resolved_of(here, wish)
         return await respond(request, here, wish, resolved, stream.GENERATION)

@@ -52,6 +52,18 @@ def _integer(key: str, value: Any) -> int:
     return int(value)
 
 
+def _seed(key: str, value: Any) -> int:
+    """A seed, or the first of a list of them: picture number `index` has the seed that is `index` higher."""
+    if not isinstance(value, list):
+        return _integer(key, value)
+    seeds = [_integer(key, seed) for seed in cast("list[Any]", value)]
+    if not seeds or seeds != list(range(seeds[0], seeds[0] + len(seeds))):
+        raise InvalidRequestError(
+            f"{key} must be one seed, or seeds that follow on each other such as [7, 8, 9].", param=key
+        )
+    return seeds[0]
+
+
 def _boolean(key: str, value: Any) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
         return value.lower() in ("true", "1")
@@ -82,4 +94,11 @@ def _huge(key: str, above: bool, kind: str) -> InvalidRequestError:
 
 
 # By a field's kind.
-CONVERT = {"string": _string, "number": _number, "integer": _integer, "boolean": _boolean, "array": _array}
+CONVERT = {
+    "string": _string,
+    "number": _number,
+    "integer": _integer,
+    "seed": _seed,
+    "boolean": _boolean,
+    "array": _array,
+}

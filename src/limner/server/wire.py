@@ -21,6 +21,8 @@ MIMES = {mime: name for name, mime in OUTPUT_FORMATS.items()}
 # A picture counts one token for each patch of so many pixels square, a prompt one for each four bytes of UTF-8.
 TOKEN_PATCH = 16
 TOKEN_BYTES = 4
+# SiliconFlow's names; its clients read `images[].url`.
+LISTED_FOR = ("image_size", "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,24 +41,19 @@ class Wish:
     response_format: str | None
     # Whether the pictures come as events while they are made.
     stream: bool
+    # Whether the answer also lists the URLs under `images`, as the clients need that ask by these names.
+    listed: bool
     # Keys of the body that had no effect.
     ignored: tuple[str, ...]
 
 
-def read(body: bytes, content_type: str, *, strict: bool = False, model: str | None = None) -> Wish:
-    """Read the JSON body of a generation request.
-
-    `strict` refuses unknown keys instead of naming them in `ignored`. `model` is the one that the path names: it
-    counts, and another in the body is ignored.
-
-    Raises:
-        InvalidRequestError: not JSON, not an object, a wrong type; `param` names the field.
-    """
+def document_of(body: bytes, content_type: str) -> dict[str, Any]:
+    """The JSON object that the body of a generation request is. Raises InvalidRequestError."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidRequestError(
             "The body must be JSON, sent with the header Content-Type: application/json.", code="unsupported_media_type"
         )
-    return understand(object_of(body), strict=strict, model=model)
+    return object_of(body)
 
 
 def understand(
@@ -67,7 +64,14 @@ def understand(
     strict: bool = False,
     model: str | None = None,
 ) -> Wish:
-    """Read an object whose keys are those of `table`, with a prompt or not; see `read`. Raises InvalidRequestError."""
+    """Read an object whose keys are those of `table`, with a prompt or not.
+
+    `strict` refuses unknown keys instead of naming them in `ignored`. `model` is the one that the path names: it
+    counts, and another in the body is ignored.
+
+    Raises:
+        InvalidRequestError: a key is missing or of a wrong type; `param` names the field.
+    """
     known = names_of(table)
     unknown = [key for key in document if key not in known]
     if unknown and strict:
@@ -80,10 +84,12 @@ def understand(
     _merge_size(found)
     ignored = [*unknown, *(field.name for field in table if field.ignored and field.name in found)]
     wishes = {field.name: found[field.name] for field in table if field.wish and field.name in found}
-    wishes["n"] = wishes.get("n") or 1
+    wishes["n"] = wishes.get("n") or _seeds(document) or 1
+    if _seeds(document) not in (0, wishes["n"]):
+        raise InvalidRequestError("seed must be one seed, or a list of as many as n says.", param="seed")
     if wishes.get("output_format") == "jpg":
         wishes["output_format"] = "jpeg"
-    if "output_compression" in wishes and wishes.get("output_format", "png") == "png":
+    if wishes.get("output_compression", 100) != 100 and wishes.get("output_format", "png") == "png":
         ignored.append("output_compression")
     if model and found.get("model") not in (None, "", model):
         ignored.append("model")
@@ -102,6 +108,7 @@ def understand(
         b64=b64,
         response_format=found.get("response_format"),
         stream=stream,
+        listed=any(document.get(name) is not None for name in LISTED_FOR),
         ignored=tuple(ignored),
     )
 
@@ -147,6 +154,12 @@ def _typed(document: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str,
     return found
 
 
+def _seeds(document: Mapping[str, Any]) -> int:
+    """How many seeds a list of them holds; 0 where there is none."""
+    lists = (document[name] for name in ("seed", "rng_seed") if isinstance(document.get(name), list))
+    return len(next(lists, ()))
+
+
 def _merge_size(found: dict[str, Any]) -> None:
     sides = {name: found[name] for name in ("width", "height") if name in found}
     if not sides:
@@ -175,6 +188,15 @@ def _answer_kinds(document: Mapping[str, Any], wanted: str | None, model: str | 
     if (model or "").startswith(("gpt-image", "chatgpt-image")):
         return False, True
     return True, not (model or "").startswith("dall-e")
+
+
+def refuse_ignored(name: str) -> NoReturn:
+    """What a strict server says of a field that it knows and that has no effect here."""
+    raise InvalidRequestError(
+        f"Unknown parameter: {name[:80]!r}. It has no effect here, and this server is strict (LIMNER_STRICT).",
+        param=name[:80],
+        code="unknown_parameter",
+    )
 
 
 def _unknown(key: str, known: Sequence[str]) -> InvalidRequestError:
@@ -215,19 +237,26 @@ def described(request: ImageRequest, image: Image) -> dict[str, Any]:
     }
 
 
-def write(request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | None, *, b64: bool) -> Chunk:
-    """The answer's body. Picture bytes are joined into it as base64 and never go through a JSON encoder."""
+def write(
+    request: ImageRequest, images: Sequence[Image], urls: Sequence[str] | None, *, b64: bool, listed: bool = False
+) -> Chunk:
+    """The answer's body. Picture bytes are joined into it as base64 and never go through a JSON encoder.
+
+    `listed`: the URLs stand under `images` too.
+    """
     parts: list[Piece] = []
     for index, image in enumerate(images):
         said: dict[str, Any] = {"url": urls[index]} if urls else {}
         said |= {"revised_prompt": request.prompt, "seed": image.seed}
         parts += [b"," if index else b"", *_pieces(said, image.data if b64 else None)]
-    head = {
+    head: dict[str, Any] = {
         "created": int(time.time()),
         "model": request.model,
         **described(request, images[0]),
         "usage": usage(request),
     }
+    if listed and urls:
+        head["images"] = [{"url": url} for url in urls]
     return (json.dumps(head).encode()[:-1] + b',"data":[', *parts, b"]}")
 
 
