@@ -118,8 +118,8 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="scheduler",
         kind="string",
-        about="One of the model's schedulers, such as euler; its own when absent. Without effect on models that have one "
-        "only.",
+        about="One of the model's schedulers, such as euler; its own when absent. Models that have one only take any, "
+        "without effect.",
         aliases=("sampler", "sampler_name", "sample_method", "schedule_method"),
         schema={"maxLength": 40},
         wish=True,
