@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limner import __version__, delivery
+from limner import __version__, delivery, models_cli
 from limner.errors import InvalidRequestError, LimnerError
 
 app = typer.Typer(
@@ -70,7 +70,7 @@ def serve(
     from limner.settings import Settings
 
     if settings:
-        _table(
+        delivery.table(
             [
                 ("VARIABLE", "DEFAULT", "MEANING"),
                 *((row.variable, row.default, row.help) for row in Settings.describe()),
@@ -183,7 +183,7 @@ def models(json: Json = False, server: Server = None, local: Local = False) -> N
         delivery.say_json({"server": where, "models": found})
         return
     rows = [(m["id"], m["served_by"], m["licence"], m["native"] or "") for m in found]
-    _table([("NAME", "SERVED BY", "LICENCE", "SIZE"), *rows])
+    delivery.table([("NAME", "SERVED BY", "LICENCE", "SIZE"), *rows])
 
 
 @app.command()
@@ -201,6 +201,14 @@ def doctor(json: Json = False) -> None:
             if check.fix:
                 delivery.say(f"     {'':<10} {check.fix}")
     raise typer.Exit(0 if well else 1)
+
+
+app.command("pull")(models_cli.pull)
+app.command("list")(models_cli.list_models)
+app.command("show")(models_cli.show)
+app.command("rm")(models_cli.rm)
+app.command("ps")(models_cli.ps)
+app.command("stop")(models_cli.stop)
 
 
 def main() -> None:
@@ -263,9 +271,3 @@ def _greet(url: str, pictures: Path, *, has_key: bool) -> None:
         f"  models     limner-mini, a small model of our own; it answers to flux too, but is not FLUX\n"
         f"  stop       Ctrl+C"
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        delivery.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -104,6 +104,13 @@ def say_json(what: object) -> None:
     say(json.dumps(what, indent=2))
 
 
+def table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows of cells on standard output, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
 def note(text: str) -> None:
     """A line on standard error, for people."""
     sys.stderr.write(f"{text}\n")

@@ -16,6 +16,7 @@
     │   ├── EngineError              500  the engine broke on this request
     │   │   └── EngineDiedError      500  its process ended or hung; a fresh one takes the next request
     │   ├── StorageError             500  the picture could not be written
+    │   ├── HubError                 502  the hub of models failed, or sent the wrong bytes
     │   └── NotReadyError            503  starting or draining; carries `retry_after`
     ├── ConnectionFailedError        client only: nothing answers at the base URL
     └── PortTakenError               before any request: the server cannot listen where it should
@@ -160,6 +161,13 @@ class StorageError(ServerError):
     """A picture could not be written or read."""
 
     default_code = "storage_failed"
+
+
+class HubError(ServerError):
+    """The hub that models come from failed, or what came from it was not what it had named."""
+
+    status = 502
+    default_code = "hub_failed"
 
 
 class NotReadyError(ServerError):

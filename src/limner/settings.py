@@ -18,11 +18,14 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from limner.errors import InvalidRequestError
+from limner.keys import read_key
 from limner.types import nearest
 
 PREFIX = "LIMNER_"
 # Variables of this prefix that are not settings of the server: where the file is, and where the client connects to.
 OTHER_VARIABLES = ("LIMNER_CONFIG", "LIMNER_BASE_URL")
+# Settings that lie in the user's data folder, and their names there.
+FOLDERS = {"pictures": "pictures", "models_lock": "models.lock"}
 
 # A Host header, or a name that may stand in one: name or address, perhaps a port.
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:\d{1,5})?", re.ASCII)
@@ -45,13 +48,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a key.")
     port: int = Field(1337, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     pictures: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("limner", appauthor=False)) / "pictures",
-        description="Folder that pictures behind a URL are kept in.",
+        default_factory=lambda: _in_data("pictures"), description="Folder that pictures behind a URL are kept in."
     )
     picture_ttl: float = Field(86_400, ge=3600, description="Seconds after which a kept picture is deleted, from 3600.")
     max_queue: int = Field(32, ge=0, description="Requests that may wait; one more is answered 429.")
     api_key: SecretStr | None = Field(None, description="Key that clients must send. Blank is none.")
     api_key_file: Path | None = Field(None, description="File that holds the key, instead of api_key.")
+    admin_key: SecretStr | None = Field(
+        None, description="Key for pulling, removing and unloading models over HTTP. None: nobody may."
+    )
+    admin_key_file: Path | None = Field(None, description="File that holds it, instead of admin_key.")
+    models_lock: Path = Field(
+        default_factory=lambda: _in_data("models_lock"), description="File that says which models were pulled."
+    )
+    model_keep_alive: float = Field(
+        300, ge=0, description="Seconds that an idle model stays in memory; 0 is until its last picture is done."
+    )
+    model_memory: float | None = Field(
+        None, gt=0, description="GB (10^9 bytes) that models may take together; what the device has when not set."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where pulled models draw.")
     public_base_url: str | None = Field(
         None, description="What picture URLs begin with, such as https://img.example.org; else the request's Host."
     )
@@ -183,20 +199,11 @@ class Settings(BaseSettings):
         Raises:
             InvalidRequestError: the file cannot be read or is empty, two keys are set, or no header can carry the key.
         """
-        plain = self.api_key.get_secret_value().strip() if self.api_key else ""
-        if self.api_key_file is None:
-            return _sendable(plain, "api_key") if plain else None
-        if plain:
-            raise InvalidRequestError("Set api_key or api_key_file, not both.", param="api_key_file")
-        try:
-            kept = self.api_key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidRequestError(
-                f"api_key_file {self.api_key_file} cannot be read: {error}.", param="api_key_file"
-            ) from None
-        if not kept:
-            raise InvalidRequestError(f"api_key_file {self.api_key_file} is empty.", param="api_key_file")
-        return _sendable(kept, "api_key_file")
+        return read_key("api_key", _plain(self.api_key), self.api_key_file)
+
+    def admin(self) -> str | None:
+        """The key of whoever may pull, remove and unload models over HTTP; None: nobody may. Raises as `key`."""
+        return read_key("admin_key", _plain(self.admin_key), self.admin_key_file)
 
 
 def is_loopback(host: str) -> bool:
@@ -277,17 +284,17 @@ def _teaching(error: ValidationError) -> InvalidRequestError:
     return InvalidRequestError(f"The setting {name} is wrong: {told[0].lower()}{told[1:]}.", param=name)
 
 
-def _sendable(key: str, param: str) -> str:
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise InvalidRequestError(
-            f"{param} must be printable ASCII without spaces: no HTTP header can carry another key.", param=param
-        )
-    return key
+def _in_data(name: str) -> Path:
+    return Path(platformdirs.user_data_dir("limner", appauthor=False)) / FOLDERS[name]
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
 
 
 def _default_text(name: str) -> str:
-    if name == "pictures":
-        return "limner/pictures in the user's data folder"
+    if name in FOLDERS:
+        return f"limner/{FOLDERS[name]} in the user's data folder"
     default = Settings.model_fields[name].default
     if default is None or default == ():
         return "none"
