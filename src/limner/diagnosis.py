@@ -139,7 +139,7 @@ def _port(settings: "Settings") -> Check:
     import socket
 
     from limner.client import Client
-    from limner.settings import local_url
+    from limner.hosts import local_url
 
     url = local_url(settings.host, settings.port)
     if settings.port:

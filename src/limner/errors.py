@@ -213,7 +213,9 @@ def from_response(status: int, body: object, *, request_id: str | None = None) -
         told = cast("Mapping[str, Any]", body).get("error")
         if isinstance(told, Mapping):
             detail = cast("Mapping[str, Any]", told)
-    kinds = [kind for kind in _family(LimnerError) if kind.status == status and kind not in _LOCAL]
+    # A bare 502 is a proxy's word, not ours of a hub.
+    unlikely = _LOCAL if detail else (*_LOCAL, HubError)
+    kinds = [kind for kind in _family(LimnerError) if kind.status == status and kind not in unlikely]
     named = [kind for kind in kinds if kind.default_code == detail.get("code")]
     fallback = InvalidRequestError if 400 <= status < 500 else ServerError
     kind = (named or kinds or [fallback])[0]

@@ -4,9 +4,7 @@ A flag beats the environment (`LIMNER_PORT`), which beats `config.toml`, which b
 known is an error that shows the nearest known one, wherever it stands: a setting that does nothing is a trap.
 """
 
-import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from limner.errors import InvalidRequestError
+from limner.hosts import HOST, is_loopback, is_network
 from limner.keys import read_key
 from limner.types import nearest
 
@@ -26,9 +25,6 @@ PREFIX = "LIMNER_"
 OTHER_VARIABLES = ("LIMNER_CONFIG", "LIMNER_BASE_URL")
 # Settings that lie in the user's data folder, and their names there.
 FOLDERS = {"pictures": "pictures", "models_lock": "models.lock"}
-
-# A Host header, or a name that may stand in one: name or address, perhaps a port.
-HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:\d{1,5})?", re.ASCII)
 
 
 class Row(NamedTuple):
@@ -67,6 +63,7 @@ class Settings(BaseSettings):
     model_memory: float | None = Field(
         None, gt=0, description="GB (10^9 bytes) that models may take together; what the device has when not set."
     )
+    loras: Path | None = Field(None, description="Folder of LoRAs (.safetensors) that requests may name.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where pulled models draw.")
     public_base_url: str | None = Field(
         None, description="What picture URLs begin with, such as https://img.example.org; else the request's Host."
@@ -151,7 +148,7 @@ class Settings(BaseSettings):
     def _hosts_are_hosts(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for host in value:
             # One that no Host header can ever equal would be silently without effect.
-            network = info.field_name == "fetch_hosts" and _is_network(host)
+            network = info.field_name == "fetch_hosts" and is_network(host)
             if host != "*" and not network and not HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is not a host name; one looks like img.example.org")
         return tuple(host.lower() for host in value)
@@ -204,31 +201,6 @@ class Settings(BaseSettings):
     def admin(self) -> str | None:
         """The key of whoever may pull, remove and unload models over HTTP; None: nobody may. Raises as `key`."""
         return read_key("admin_key", _plain(self.admin_key), self.admin_key_file)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`. A name other than localhost counts as no."""
-    bare = host.strip().removeprefix("[").removesuffix("]")
-    if bare.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(bare).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text.strip("[]"), strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def local_url(host: str, port: int) -> str:
-    """The URL at which this machine reaches a server that listens on `host`, a name or an address."""
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def config_path() -> Path:

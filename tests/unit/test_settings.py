@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from limner.errors import InvalidRequestError
-from limner.settings import Settings, config_path, is_loopback
+from limner.hosts import is_loopback
+from limner.settings import Settings, config_path
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import InvalidRequestError, PermissionDeniedError
-from limner.settings import HOST, Settings, is_loopback
+from limner.hosts import HOST, is_loopback
+from limner.settings import Settings
 
 ADDRESS = re.compile(r"\[.*\]|\d+\.\d+\.\d+\.\d+")
 LOCAL = ("localhost", "127.0.0.1", "[::1]")

@@ -12,9 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from limner.errors import PortTakenError
+from limner.hosts import local_url
 from limner.server.context import Context
 from limner.server.guard import guarded
-from limner.settings import Settings, local_url
+from limner.settings import Settings
 
 log = logging.getLogger(__name__)
 # Seconds that uvicorn gets to close connections once all work is done or given up.
