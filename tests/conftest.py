@@ -69,7 +69,7 @@ def serve() -> Iterator[Callable[..., Served]]:
         def start(*, seconds: float = 0.0, store: ImageStore | None = None, **flags: Any) -> Served:
             engine, kept = GradientEngine(seconds), store or MemoryStore()
             settings = Settings.load(**{"port": 0, "shutdown_grace": 1, **flags})
-            app = create_app(Studio([engine], max_queue=settings.max_queue), kept, settings)
+            app = create_app(Studio.configured([engine], settings), kept, settings)
             server = Server(app, settings)
             thread = threading.Thread(target=server.run, args=(server.listeners,))
             thread.start()
@@ -110,7 +110,7 @@ async def call() -> AsyncIterator[Callable[..., Awaitable[Called]]]:
         async def open_app(*, seconds: float = 0.0, store: ImageStore | None = None, **flags: Any) -> Called:
             engine, kept = GradientEngine(seconds), store or MemoryStore()
             settings = Settings.load(**flags)
-            app = create_app(Studio([engine], max_queue=settings.max_queue), kept, settings)
+            app = create_app(Studio.configured([engine], settings), kept, settings)
             await exits.enter_async_context(app.router.lifespan_context(app))
             transport = httpx2.ASGITransport(app)
             client = httpx2.AsyncClient(transport=transport, base_url="http://localhost:1337")

@@ -54,7 +54,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 1337 by default, 0 is any free one.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder that pictures behind a URL are kept in.")] = None,
     api_key_file: Annotated[Path | None, typer.Option(help="File that holds the key clients must send.")] = None,
-    max_queue: Annotated[int | None, typer.Option(help="Requests that may wait before others are refused.")] = None,
+    max_queue: Annotated[
+        int | None, typer.Option(help="Requests that may wait, however short, before others are refused.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the engine; all cores by default.")] = None,
     public_base_url: Annotated[str | None, typer.Option(help="What picture URLs begin with, behind a proxy.")] = None,
     insecure_public_bind: Annotated[

@@ -32,8 +32,8 @@ METADATA_LEVELS = ("full", "provenance", "none")
 def recipe(request: ImageRequest, seed: int, *, weights: str, version: str) -> dict[str, Any]:
     """Everything that makes the picture with this seed again: asked with n = 1 and the seed itself."""
     wish = asdict(request) | {"n": 1, "seed": seed}
-    # Whoever watched gets the same file as whoever did not.
-    del wish["partial_images"]
+    # Whoever watched gets the same file as whoever did not, and so does who had the seed drawn for him.
+    del wish["partial_images"], wish["seeded"]
     # The pictures that an edit began with are not ours to hand on; that there were some is said.
     for name in ("images", "mask", "strength"):
         del wish[name]

@@ -43,7 +43,7 @@ def studio_of(settings: "Settings") -> "Studio":
     from limner.studio import Studio
 
     engine = load_engine("mini", threads=settings.threads)
-    return Studio([engine], max_queue=settings.max_queue, metadata=settings.metadata)
+    return Studio.configured([engine], settings)
 
 
 def draw(server: str | None, prompt: str, wishes: Mapping[str, Any], *, progress: bool) -> "list[Picture]":

@@ -47,7 +47,20 @@ class Settings(BaseSettings):
         default_factory=lambda: _in_data("pictures"), description="Folder that pictures behind a URL are kept in."
     )
     picture_ttl: float = Field(86_400, ge=3600, description="Seconds after which a kept picture is deleted, from 3600.")
-    max_queue: int = Field(32, ge=0, description="Requests that may wait; one more is answered 429.")
+    max_wait: float = Field(
+        300,
+        ge=0,
+        description="Seconds that a request may wait, as reckoned; one that would wait longer is answered 429.",
+    )
+    max_queue: int = Field(
+        256, ge=0, description="Requests that may wait at all, however short, for each holds memory; 0 lets none wait."
+    )
+    single_flight: bool = Field(True, description="Draw equal requests with a seed once, when they come at one time.")
+    cache_bytes: int = Field(
+        64_000_000,
+        ge=0,
+        description="Bytes of pictures kept in memory, to answer requests with a seed that come again.",
+    )
     api_key: SecretStr | None = Field(None, description="Key that clients must send. Blank is none.")
     api_key_file: Path | None = Field(None, description="File that holds the key, instead of api_key.")
     admin_key: SecretStr | None = Field(

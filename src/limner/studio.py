@@ -1,42 +1,43 @@
 """The use case: a name and a wish in, events out.
 
-The Studio routes a model name to the engine that has it, lets as many requests at each engine as it draws at once,
-bounds the line of those who wait, and encodes pictures off the event loop. It knows the Engine protocol and nothing
-else of engines.
+The Studio routes a model name to the engine that has it, lets equal requests share one drawing, and has pictures
+encoded beside the drawing of the next. It knows the Engine protocol and nothing else of engines.
 """
 
-import asyncio
 import contextlib
-import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from limner import __version__, codecs
-from limner.encoders import Encode, Encoders
+from limner.cache import PictureCache
+from limner.easel import Easel
+from limner.encoders import Encoders
 from limner.engine import Engine
-from limner.errors import ModelNotFoundError, NotReadyError, QueueFullError
+from limner.errors import ModelNotFoundError, NotReadyError
+from limner.jobs import Job, fingerprint
+from limner.line import Line
 from limner.registry import ALIASES, DEFAULT_MODEL
+from limner.tally import Tally
 from limner.types import Event, Image, ImageRequest, ModelCard, nearest
 
-# openai-python does not retry at all when it is told to wait longer than this.
-MAX_RETRY_AFTER = 120.0
+if TYPE_CHECKING:
+    from limner.settings import Settings
 
 
-class _Line:
-    """Who is at one engine and who waits for it, first come first served."""
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Pictures that are coming."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        # An engine of several models draws as many at once as the most capable of them.
-        self.turns = asyncio.Semaphore(max(card.concurrency for card in engine.cards()))
-        self.waiting = 0
-        # Mean seconds of a request here, over the last few; a guess until the first has ended.
-        self.seconds = 1.0
-
-    def took(self, seconds: float) -> None:
-        self.seconds += 0.3 * (seconds - self.seconds)
+    # Where from: "miss", drawn for this request; "joined", being drawn for an equal one; "hit", kept from an equal one;
+    # "off", drawn for this request, which no other may share.
+    origin: str
+    # Gives the events; to be called once.
+    events: Callable[[], AsyncGenerator[Event, None]]
 
 
 class Studio:
@@ -46,22 +47,48 @@ class Studio:
         self,
         engines: Sequence[Engine],
         *,
-        max_queue: int = 32,
+        max_queue: int = 256,
+        max_wait: float = 300.0,
         metadata: str = "full",
+        single_flight: bool = False,
+        cache_bytes: int = 0,
         aliases: Mapping[str, tuple[str, ...]] = ALIASES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lines = {card.id: line for engine in engines for line in [_Line(engine)] for card in engine.cards()}
+        """`max_queue` requests and `max_wait` seconds may wait at each engine. `cache_bytes` 0 keeps nothing."""
+        self.tally = Tally()
+        self.encoders = Encoders()
+        self.cache = PictureCache(cache_bytes)
         self._cards = {card.id: card for engine in engines for card in engine.cards()}
+        self._easels: dict[str, Easel] = {}
+        for engine in engines:
+            # An engine of several models draws as many at once as the most capable of them.
+            places = max(card.concurrency for card in engine.cards())
+            line = Line(places, max_queue=max_queue, max_wait=max_wait, clock=clock)
+            self._easels |= dict.fromkeys((card.id for card in engine.cards()), Easel(engine, line, self.tally))
         self._aliases = aliases
-        self._max_queue = max_queue
         self._metadata = metadata
-        self._encoders = Encoders()
+        self._single_flight = single_flight
+        # Gone with the last who reads them.
+        self._flights: weakref.WeakValueDictionary[str, Job[Event]] = weakref.WeakValueDictionary()
         self._exits = contextlib.AsyncExitStack()
         self.ready = False
 
+    @classmethod
+    def configured(cls, engines: Sequence[Engine], settings: "Settings") -> Self:
+        """A Studio of `engines` as the settings want it."""
+        return cls(
+            engines,
+            max_queue=settings.max_queue,
+            max_wait=settings.max_wait,
+            metadata=settings.metadata,
+            single_flight=settings.single_flight,
+            cache_bytes=settings.cache_bytes,
+        )
+
     async def __aenter__(self) -> Self:
-        for line in {id(line): line for line in self._lines.values()}.values():
-            await self._exits.enter_async_context(line.engine)
+        for easel in self.easels():
+            await self._exits.enter_async_context(easel.engine)
         self.ready = True
         return self
 
@@ -70,7 +97,7 @@ class Studio:
     ) -> None:
         self.ready = False
         await self._exits.aclose()
-        self._encoders.close()
+        self.encoders.close()
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be served here."""
@@ -107,57 +134,87 @@ class Studio:
     @property
     def waiting(self) -> int:
         """Requests that wait for their turn."""
-        return sum(line.waiting for line in {id(line): line for line in self._lines.values()}.values())
+        return sum(easel.line.waiting for easel in self.easels())
 
-    async def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
-        """Wait for a turn, then yield the engine's events, pictures and previews encoded as the request asks.
+    @property
+    def wait(self) -> float:
+        """Seconds until all that is here now would be done, at the engine with the longest line."""
+        return max(easel.line.wait() for easel in self.easels())
 
-        Closing the iterator gives the place in the line back, or stops the engine within one step.
+    def easels(self) -> list[Easel]:
+        """The engines and their lines."""
+        return list(dict.fromkeys(self._easels.values()))
+
+    async def warm_up(self) -> None:
+        """Learn how long the models take that say so in their cards. For a task of its own, when the studio is open."""
+        for card in self.cards():
+            if card.warm_up:
+                await self._easels[card.id].warm_up(card)
+
+    def generate(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
+        """The events of `draw`, for whoever does not care where they come from."""
+        return self.draw(request).events()
+
+    def draw(self, request: ImageRequest) -> Drawing:
+        """Begin to draw, join equal work that goes on, or take what was kept.
+
+        Its events are the engine's, pictures and previews encoded as the request asks. Closing their iterator gives the
+        place in the line back, or stops the engine within one step, unless another waits for the same.
 
         Raises:
-            QueueFullError: as many requests wait as may; `retry_after` is an estimate from the real line.
             NotReadyError: the studio is not open.
+
+        The events raise:
+            QueueFullError: too much waits; `retry_after` is an estimate from the real line.
             EngineError: the engine failed.
         """
         if not self.ready:
             raise NotReadyError("The server is starting or stopping; try again in a moment.", retry_after=1)
-        async with contextlib.aclosing(self._encoders.run(self._drawn(request), self._encoder(request))) as events:
+        drawing = self._drawing(request)
+        self.tally.origins[drawing.origin] += 1
+        return drawing
+
+    def _drawing(self, request: ImageRequest) -> Drawing:
+        if not request.seeded or not (self._single_flight or self.cache.limit):
+            return Drawing(origin="off", events=partial(self._drawn, request))
+        # All that decides about the bytes, but for the seed: the k-th of n pictures is the file of its seed alone.
+        alike = replace(request, n=1, seed=0, partial_images=0)
+        name = fingerprint(__version__, self._metadata, self._cards[request.model].weights, alike)
+        names = [f"{name}:{request.seed_of(index)}" for index in range(request.n)]
+        kept = self.cache.get(names)
+        if kept is not None:
+            return Drawing(origin="hit", events=partial(_replayed, kept))
+        if not self._single_flight:
+            return Drawing(origin="miss", events=partial(self._kept, request, names))
+        flight = f"{names[0]}:{request.n}:{request.partial_images}"
+        job = self._flights.get(flight)
+        if job is not None and job.ended is None and not job.failed:
+            return Drawing(origin="joined", events=job.read)
+        job = self._flights[flight] = Job(partial(self._kept, request, names))
+        return Drawing(origin="miss", events=job.read)
+
+    async def _kept(self, request: ImageRequest, names: Sequence[str]) -> AsyncGenerator[Event, None]:
+        made: list[Image] = []
+        async with contextlib.aclosing(self._drawn(request)) as events:
             async for event in events:
+                if isinstance(event, Image):
+                    made.append(event)
                 yield event
+        # An engine that gave too few is found out later, and what it gave is not kept.
+        if len(made) == len(names):
+            for name, image in zip(names, made, strict=True):
+                self.cache.put(name, image)
 
-    async def _drawn(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
-        """The engine's own events. The turn ends with them, while the last pictures are still being encoded."""
-        line = self._lines[request.model]
-        async with self._turn(line):
-            begun = time.monotonic()
-            async with contextlib.aclosing(line.engine.generate(request)) as events:
-                async for event in events:
-                    yield event
-            line.took(time.monotonic() - begun)
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, line: _Line) -> AsyncGenerator[None]:
-        if line.turns.locked() and line.waiting >= self._max_queue:
-            wait = min(MAX_RETRY_AFTER, max(1.0, math.ceil(line.seconds * (line.waiting + 1))))
-            raise QueueFullError(
-                f"{line.waiting} requests wait already, which is the limit; try again in about {wait:.0f} s.",
-                retry_after=wait,
-            )
-        line.waiting += 1
-        try:
-            await line.turns.acquire()
-        finally:
-            line.waiting -= 1
-        try:
-            yield
-        finally:
-            line.turns.release()
-
-    def _encoder(self, request: ImageRequest) -> Encode:
+    def _drawn(self, request: ImageRequest) -> AsyncGenerator[Event, None]:
         weights = self._cards[request.model].weights
 
         def encode(image: Image, final: bool) -> Image:
             made = codecs.recipe(request, image.seed, weights=weights, version=__version__) if final else None
             return codecs.encode(image, request, made, metadata=self._metadata)
 
-        return encode
+        return self.encoders.run(self._easels[request.model].draw(request), encode)
+
+
+async def _replayed(kept: Sequence[Image]) -> AsyncGenerator[Event, None]:
+    for index, image in enumerate(kept):
+        yield replace(image, index=index)

@@ -106,6 +106,8 @@ class ImageRequest:
     loras: tuple[Lora, ...] = ()
     # One of the card's `schedulers`; "" is the model's own.
     scheduler: str = ""
+    # Whether the seed was asked for. Only then may a picture that was drawn for another request be the answer.
+    seeded: bool = False
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`; it wraps round at MAX_SEED."""
@@ -182,6 +184,9 @@ class ModelCard:
     concurrency: int = 1
     # Schedulers that a request may choose beside the model's own.
     schedulers: tuple[str, ...] = ()
+    # Whether the studio may draw two steps when it opens, to learn how long they take and so that the first request
+    # finds all warm. Not for models that are loaded when they are first asked for.
+    warm_up: bool = False
 
     def request(self, prompt: str, **wishes: Any) -> ImageRequest:
         """Resolve wishes into a request: apply defaults, check limits, draw the seed.
@@ -220,6 +225,7 @@ class ModelCard:
             output_compression=_between("output_compression", given.pop("output_compression", 100), 0, 100),
             quality=quality,
             partial_images=_between("partial_images", given.pop("partial_images", 0), 0, MAX_PREVIEWS),
+            seeded=seed != -1,
             **file_of(given, self.abilities, model=self.id),
             **style_of(given, self.abilities, self.schedulers, model=self.id),
             **start,

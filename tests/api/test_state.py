@@ -52,7 +52,8 @@ async def test_health_needs_no_key(call: Callable[..., Awaitable[Called]]) -> No
 
 async def test_ready_says_with_what(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/ready")
-    assert answer.json() == {"status": "ready", "model": "limner-mini", "queue": {"waiting": 0, "max": 32}}
+    queue = {"waiting": 0, "max": 256, "seconds": 0, "max_seconds": 300}
+    assert answer.json() == {"status": "ready", "model": "limner-mini", "queue": queue}
 
 
 async def test_the_root_leads_to_the_description(client: httpx2.AsyncClient) -> None:

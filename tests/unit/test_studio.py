@@ -89,7 +89,7 @@ async def test_the_bound_is_off_when_the_queue_is_long_enough() -> None:
 async def test_the_wait_that_is_told_stays_below_what_clients_accept() -> None:
     """openai-python does not try again at all when told to wait for more than 120 s."""
     engine = GatedEngine()
-    async with Studio([engine], max_queue=500) as studio:
+    async with Studio([engine], max_queue=500, max_wait=1000) as studio:
         tasks = [asyncio.create_task(run(studio)) for _ in range(501)]
         await settled()
         with pytest.raises(QueueFullError) as caught:

@@ -34,6 +34,7 @@ def test_defaults_come_from_the_card() -> None:
         output_compression=100,
         quality="medium",
         partial_images=0,
+        seeded=True,
     )
 
 

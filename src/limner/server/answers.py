@@ -21,6 +21,7 @@ from limner.server.pieces import Chunk, Pieces, gathered
 from limner.server.retries import JOINED, Answer
 from limner.server.stream import EventStream, frames
 from limner.server.waiting import while_wanted
+from limner.studio import Drawing
 from limner.types import Image, ImageRequest
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,17 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
     if ignored:
         log.debug("without effect: %s", ignored_header(ignored))
     base = base_url(request, here)
-    work = functools.partial(_work, here, resolved, wish, base, None if bare else kind)
-    headers = {"x-limner-model": resolved.model}
-    if bare is not None:
-        weights, metadata = here.studio.card(resolved.model).weights, here.settings.metadata
-        headers |= recipe_headers(resolved, weights=weights, version=__version__, metadata=metadata)
+
+    def begin() -> Answer:
+        drawing = here.studio.draw(resolved)
+        headers = {"x-limner-model": resolved.model, "x-limner-cache": drawing.origin}
+        if bare is not None:
+            weights, metadata = here.studio.card(resolved.model).weights, here.settings.metadata
+            headers |= recipe_headers(resolved, weights=weights, version=__version__, metadata=metadata)
+        return Answer(functools.partial(_work, here, drawing, resolved, wish, base, None if bare else kind), headers)
+
     # Another caller's answer, or one with URLs under another name, is another answer.
-    asked = [kind, bare, base, wish]
-    answer, joined = here.answers.join(request.headers, caller(request), asked, lambda: Answer(work, headers))
+    answer, joined = here.answers.join(request.headers, caller(request), [kind, bare, base, wish], begin)
     headers = {**answer.headers, **({JOINED: "true"} if joined else {})}
     if ignored:
         headers["x-limner-ignored"] = ignored_header(ignored)
@@ -90,11 +94,11 @@ def ignored_header(names: Sequence[str]) -> str:
 
 
 async def _work(
-    here: Context, wanted: ImageRequest, wish: wire.Wish, base: str, kind: str | None
+    here: Context, drawing: Drawing, wanted: ImageRequest, wish: wire.Wish, base: str, kind: str | None
 ) -> AsyncGenerator[Chunk, None]:
     """The answer: events named after `kind`, or JSON, or where it is None the bare picture."""
     begun = time.perf_counter()
-    events = here.studio.generate(wanted)
+    events = drawing.events()
     keep = functools.partial(_keep, here, base, wanted) if wish.url and kind else None
     if wish.stream and kind:
         async with contextlib.aclosing(frames(events, wanted, kind, keep)) as chunks:
@@ -106,10 +110,8 @@ async def _work(
         check_complete(wanted, len(images))
         urls = [await keep(image) for image in images] if keep else None
         yield wire.write(wanted, images, urls, b64=wish.b64, listed=wish.listed) if kind else (images[0].data,)
-    log.info(
-        "%s drew %d of %dx%d in %.2f s",
-        wanted.model, wanted.n, wanted.width, wanted.height, time.perf_counter() - begun,
-    )  # fmt: skip
+    size, took = f"{wanted.width}x{wanted.height}", time.perf_counter() - begun
+    log.info("%s drew %d of %s in %.2f s; cache: %s", wanted.model, wanted.n, size, took, drawing.origin)
 
 
 async def _keep(here: Context, base: str, wanted: ImageRequest, image: Image) -> str:

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from limner import __version__
 from limner.errors import LimnerError, NotReadyError
 from limner.fetching import Fetcher
-from limner.server import docs, edits, files, images, media, models, records, schema
+from limner.server import docs, edits, files, images, media, metrics, models, records, schema
 from limner.server.context import Context, Here, Life
 from limner.server.guard import BodyLimit
 from limner.server.origins import Origins
@@ -63,17 +63,9 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
     )
     app.state.limner = here
     add_handlers(app)
-    for part in (
-        images.router,
-        edits.router,
-        files.router,
-        records.router,
-        models.router,
-        media.router,
-        docs.router,
-        router,
-    ):
-        app.include_router(part)
+    for part in (images, edits, files, records, models, media, metrics, docs):
+        app.include_router(part.router)
+    app.include_router(router)
     return app
 
 
@@ -87,13 +79,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             here.life.failure = error
             raise
         exits.callback(here.reader.close)
-        sweeper = asyncio.create_task(_sweep(here))
+        # Neither keeps the server from being ready.
+        beside = [asyncio.create_task(_sweep(here)), asyncio.create_task(here.studio.warm_up())]
         try:
             yield
         finally:
             here.life.draining = True
-            sweeper.cancel()
-            await asyncio.gather(sweeper, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _sweep(here: Context) -> None:
@@ -124,7 +118,12 @@ async def ready(here: Here) -> Response:
     state: dict[str, Any] = {
         "status": "ready",
         "model": card.id,
-        "queue": {"waiting": here.studio.waiting, "max": here.settings.max_queue},
+        "queue": {
+            "waiting": here.studio.waiting,
+            "max": here.settings.max_queue,
+            "seconds": round(here.studio.wait, 1),
+            "max_seconds": here.settings.max_wait,
+        },
     }
     if here.life.draining:
         return answer(

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from limner.errors import LimnerError, NotFoundError, NotReadyError
 from limner.fetching import Fetcher
 from limner.server.retries import Answers
+from limner.server.traffic import Traffic
 from limner.settings import Settings
 from limner.store import ImageStore, Stored, missing
 from limner.studio import Studio
@@ -63,6 +64,7 @@ class Context:
     fetcher: Fetcher
     # Decodes the pictures that requests bring.
     reader: PictureReader = field(default_factory=PictureReader)
+    traffic: Traffic = field(default_factory=Traffic)
     # The answers in the making and the last ones made, for requests that come again.
     answers: Answers = field(default_factory=Answers)
 

@@ -31,6 +31,7 @@ from limner.errors import (
     StorageError,
 )
 from limner.server import wire
+from limner.server.context import Context
 from limner.server.pieces import slices
 
 log = logging.getLogger(__name__)
@@ -144,9 +145,13 @@ class Edge:
             else:
                 await answer(told)(scope, receive, marked)
         finally:
-            took = (time.perf_counter() - begun) * 1000
+            seconds = time.perf_counter() - begun
+            here: Context = scope["app"].state.limner
+            here.traffic.count(scope["method"], status, seconds)
             # The path holds no prompt; the query, where people put keys by mistake, stays out of the log.
-            log.info("%s %r %d in %.0f ms, request %s", scope["method"], scope["path"], status, took, request_id)
+            log.info(
+                "%s %r %d in %.0f ms, request %s", scope["method"], scope["path"], status, seconds * 1000, request_id
+            )
 
 
 def _request_id(headers: Headers) -> str:

@@ -160,10 +160,12 @@ class Health(BaseModel):
 
 
 class Queue(BaseModel):
-    """Who waits."""
+    """Who waits, and the seconds until all that is here now would be done, as reckoned."""
 
     waiting: int
     max: int
+    seconds: float
+    max_seconds: float
 
 
 class Ready(BaseModel):
