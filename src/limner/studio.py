@@ -175,7 +175,8 @@ class Studio:
         return drawing
 
     def _drawing(self, request: ImageRequest) -> Drawing:
-        if not request.seeded or not (self._single_flight or self.cache.limit):
+        # The file of a LoRA may be another one tomorrow, under the same name.
+        if not request.seeded or request.loras or not (self._single_flight or self.cache.limit):
             return Drawing(origin="off", events=partial(self._drawn, request))
         # All that decides about the bytes, but for the seed: the k-th of n pictures is the file of its seed alone.
         alike = replace(request, n=1, seed=0, partial_images=0)

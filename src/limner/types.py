@@ -184,8 +184,7 @@ class ModelCard:
     concurrency: int = 1
     # Schedulers that a request may choose beside the model's own.
     schedulers: tuple[str, ...] = ()
-    # Whether the studio may draw two steps when it opens, to learn how long they take and so that the first request
-    # finds all warm. Not for models that are loaded when they are first asked for.
+    # Whether the studio may draw two steps when it opens, to learn their length. Not where that would load a model.
     warm_up: bool = False
 
     def request(self, prompt: str, **wishes: Any) -> ImageRequest:

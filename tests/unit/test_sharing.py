@@ -10,6 +10,7 @@ import pytest
 
 from limner.engine import Engine
 from limner.errors import EngineError, QueueFullError
+from limner.loras import Lora
 from limner.sources import Source
 from limner.studio import Studio
 from limner.types import Event, Image, ImageRequest, Preview
@@ -160,9 +161,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "mask": (bytes(64 * 64), bytes([255]) * (64 * 64)),
     "strength": (1.0, 0.5),
     "background": ("opaque", "transparent"),
+    "scheduler": ("", "heun"),
 }
-# `model` has a test of its own; the rest does not change a picture.
-WITHOUT = {"model", "n", "partial_images", "seeded"}
+# `model` and `loras` have tests of their own; the rest does not change a picture.
+WITHOUT = {"model", "loras", "n", "partial_images", "seeded"}
 
 
 def test_every_field_has_a_case() -> None:
@@ -196,6 +198,12 @@ async def test_another_model_other_weights_or_other_metadata_are_another_picture
             [event async for event in studio.generate(studio.request(card.id, "a cat", SEEDED))]
             names |= set(vars(studio.cache)["_kept"])
     assert len(names) == 4
+
+
+async def test_loras_are_not_shared_for_their_files_may_change() -> None:
+    async with open_studio(GradientEngine()) as studio:
+        request = replace(studio.request(None, "a cat", SEEDED), loras=(Lora(name="watercolour"),))
+        assert [studio.draw(request).origin for _ in range(2)] == ["off", "off"]
 
 
 async def test_each_can_be_switched_off() -> None:
