@@ -17,6 +17,8 @@ from limner.formats import READERS as READERS
 from limner.formats import file_of, size_of_ratio
 from limner.loras import Lora, style_of
 from limner.sources import Source, size_near, start_of
+from limner.spelling import check_unicode
+from limner.spelling import nearest as nearest
 
 # Seeds fit the 32 bits that every program in this field shows and takes.
 MAX_SEED = 2**32 - 1
@@ -284,20 +286,3 @@ def _between(param: str, value: _Number, low: _Number, high: _Number) -> _Number
     if isinstance(low, float):
         code = code.replace("integer", "decimal")
     raise InvalidRequestError(f"{param} must be from {low} to {high}; got {value}.", param=param, code=code)
-
-
-def check_unicode(text: str, param: str) -> None:
-    """Refuse a lone surrogate: it is valid JSON and no valid text, and would break every later writer.
-
-    Raises:
-        InvalidRequestError: there is one; `param` names the field.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidRequestError(f"{param} must be valid Unicode; it holds a lone surrogate.", param=param)
-
-
-def nearest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
-    """The names most like `name`, best first, for messages that teach."""
-    import difflib
-
-    return difflib.get_close_matches(name, known, n=count, cutoff=0.5)

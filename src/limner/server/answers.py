@@ -50,16 +50,7 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
     Raises:
         LimnerError: any; before an answer is begun.
     """
-    ignored = list(wish.ignored)
-    if resolved.partial_images and (not wish.stream or "preview" not in here.studio.card(resolved.model).abilities):
-        ignored.append("partial_images")
-        resolved = replace(resolved, partial_images=0)
-    bare = bare_format(request.headers.get("accept", ""), wish, resolved)
-    if bare is not None:
-        resolved = replace(resolved, output_format=bare)
-        ignored = [name for name in ignored if name != "output_compression" or bare == "png"]
-        if wish.response_format is not None:
-            ignored.append("response_format")
+    resolved, bare, ignored = _adapted(request, here, wish, resolved)
     if ignored and here.settings.strict:
         wire.refuse_ignored(ignored[0])
     if ignored:
@@ -86,6 +77,23 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
         return Pieces(pieces, media_type="application/json", headers=headers)
     # Proxies that keep answers to POST, if there are any, must not give a picture to who wants JSON.
     return Pieces(pieces, media_type=mime_of(pieces[0]), headers={**headers, "vary": "accept"})
+
+
+def _adapted(
+    request: Request, here: Context, wish: wire.Wish, resolved: ImageRequest
+) -> tuple[ImageRequest, str | None, list[str]]:
+    """The request as the kind of its answer wants it, the format of a bare picture, and what has no effect."""
+    ignored = list(wish.ignored)
+    if resolved.partial_images and (not wish.stream or "preview" not in here.studio.card(resolved.model).abilities):
+        ignored.append("partial_images")
+        resolved = replace(resolved, partial_images=0)
+    bare = bare_format(request.headers.get("accept", ""), wish, resolved)
+    if bare is not None:
+        resolved = replace(resolved, output_format=bare)
+        ignored = [name for name in ignored if name != "output_compression" or bare == "png"]
+        if wish.response_format is not None:
+            ignored.append("response_format")
+    return resolved, bare, ignored
 
 
 def ignored_header(names: Sequence[str]) -> str:

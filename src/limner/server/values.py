@@ -6,7 +6,7 @@ import re
 from typing import Any, cast
 
 from limner.errors import InvalidRequestError
-from limner.types import check_unicode
+from limner.spelling import check_unicode
 
 NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
 JSON_NAMES = {"bool": "a boolean", "int": "an integer", "float": "a number", "str": "a string", "list": "an array"}
