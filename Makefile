@@ -40,8 +40,8 @@ format: $(VENV)/.dev ## Put the code into the house's layout
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.dev $(PARITY)/.made ## Measure every figure that the README quotes, beside a peer
-	$(BIN)/python -m bench.run --peer $(PARITY)/bin/python $(ARGS)
+bench: $(VENV)/.dev $(PARITY)/.made ## Measure every figure beside a peer; ARGS="c2" or "png start" measures these only
+	$(BIN)/python -m bench.run --diffusers $(PARITY)/bin/python $(ARGS)
 
 # Icon drawings come from npm by the exact versions in training/package.json; everything else from the locks.
 train: $(PARITY)/.training training/node_modules ## Train limner-mini: MINUTES=240 in all; resumes where it stopped

@@ -1,157 +1,93 @@
-"""`make bench`: every figure that the README quotes, ours beside a peer and beside the limit, in one run.
+"""`make bench`: every figure that the documentation quotes, ours beside a peer and beside the limit.
 
-    python -m bench.run [--rounds 7] [--peer .venv-parity/bin/python] [--force] [--only draw|start]
+    python -m bench.run [NAME...] [--rounds 7] [--diffusers .venv-parity/bin/python] [--force] [--smoke]
 
-Exit codes: 0 measured; 3 refused because the machine is busy (--force measures all the same and marks the result).
-The method is in bench/README.md.
+NAME: one of `BENCHES`, or its number (c2); none means all. Each bench writes bench/results/NAME.json. Exit codes: 0
+measured; 1 a bench failed, the others went on; 3 refused because the machine is busy (--force measures all the same and
+marks the result). The method is in bench/README.md.
 """
 
 import argparse
-import contextlib
 import datetime
+import importlib
 import json
-import random
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import machine, report
-from bench.subjects import ROOT, Cost, Drawer, first_answer, whole_run
+from bench.plan import MIN_ROUNDS, Plan, Result
+from bench.subjects import ROOT
 
 RESULTS = ROOT / "bench" / "results"
-MIN_ROUNDS = 7
 REFUSED = 3
-# The card's own: what a request that says nothing gets.
-STEPS, GUIDANCE = 16, 3.0
-Measure = Callable[[int], Cost]
+# By name: the number, the title, and about how many seconds it takes on two quiet cores.
+BENCHES: dict[str, tuple[str, str, int]] = {
+    "png": ("c1", "A picture of 1024x1024 to a PNG file", 90),
+    "server": ("c2", "What a server costs around the model", 240),
+    "repeats": ("c3", "The same request again", 30),
+    "draw": ("c7", "One picture by an engine that is loaded", 30),
+    "start": ("c8", "The first picture", 300),
+    "arrivals": ("c10", "Requests that come when they come", 240),
+    "cancel": ("c11", "A client that hangs up", 60),
+    "client": ("c13", "The client", 60),
+    "weight": ("c15", "Imports and installations", 120),
+}
 
 
-def interleaved(subjects: dict[str, Measure], rounds: int, told: Callable[[str], None]) -> dict[str, list[Cost]]:
-    """Each subject once a round, in a new order each round, after one round that is not counted."""
-    order = random.Random(1)
-    costs: dict[str, list[Cost]] = {name: [] for name in subjects}
-    for number in range(rounds + 1):
-        for name in order.sample(list(subjects), len(subjects)):
-            cost = subjects[name](number)
-            if number:
-                costs[name].append(cost)
-        told(f"round {number} of {rounds}" if number else "warmed up")
-    return costs
+def measured(name: str, plan: Plan) -> Result:
+    """Run one bench."""
+    return importlib.import_module(f"bench.{name}").measure(plan)
 
 
-def draw_rows(peer: str | None, rounds: int, told: Callable[[str], None]) -> tuple[list[report.Row], dict[str, str]]:
-    """One picture by engines that are loaded already."""
-    rows: list[report.Row] = []
-    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        mine = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded"]))
-        limit = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded", "--bare"]))
-        theirs = stack.enter_context(Drawer([peer, "-m", "bench.peer"])) if peer else None
-        for size in (256, 512):
-            wish = {"size": size, "steps": STEPS, "guidance": GUIDANCE}
-            subjects: dict[str, Measure] = {"ours": _drawing(mine, wish), "limit": _drawing(limit, wish)}
-            if theirs is not None:
-                subjects["same"] = _drawing(theirs, wish | {"native": 256})
-                if size != 256:
-                    subjects["native"] = _drawing(theirs, wish | {"native": size})
-            told(f"a picture of {size}x{size}")
-            costs = interleaved(subjects, rounds, told)
-            rows += _draw_figure(size, costs, _difference(mine, theirs, wish, Path(folder)) if theirs else None)
-        versions = {**mine.facts, **(theirs.facts if theirs else {})}
-    return rows, {name: str(value) for name, value in versions.items()}
-
-
-def _drawing(drawer: Drawer, wish: dict[str, Any]) -> Measure:
-    return lambda number: drawer.draw(**wish, seed=number)
-
-
-def _draw_figure(size: int, costs: dict[str, list[Cost]], difference: int | None) -> list[report.Row]:
-    figure, resampled = f"{size}x{size} picture", size != 256
-    about = "drawn at 256x256 and resampled" if resampled else ""
-    rows = [report.row(figure, "limner-mini, onnxruntime", "ours", costs["ours"], about)]
-    if "same" in costs:
-        note = f"{about}; " if about else ""
-        note += f"the same weights, seed, steps and size; largest difference from our picture {difference}/255"
-        subject = "diffusers eager, 256x256 resampled" if resampled else "diffusers eager"
-        rows.append(report.row(figure, subject, "peer", costs["same"], note))
-    if "native" in costs:
-        note = "denoised at this size: more work, another picture, and not what our engine does"
-        rows.append(report.row(figure, f"diffusers eager, denoised at {size}x{size}", "peer", costs["native"], note))
-    rows.append(report.row(figure, "the graphs alone in onnxruntime", "limit", costs["limit"]))
-    return rows
-
-
-def _difference(mine: Drawer, theirs: Drawer, wish: dict[str, Any], folder: Path) -> int:
-    """The largest difference of a channel between our picture and the peer's, 0..255."""
-    import numpy as np
-
-    mine.draw(**wish, seed=7, save=str(folder / "ours.rgb"))
-    theirs.draw(**wish, seed=7, native=256, save=str(folder / "theirs.rgb"))
-    ours, peer = (np.fromfile(folder / f"{name}.rgb", np.uint8).astype(int) for name in ("ours", "theirs"))
-    return int(abs(ours - peer).max())
-
-
-def start_rows(peer: str | None, rounds: int, told: Callable[[str], None]) -> list[report.Row]:
-    """From the start of a process to its first picture."""
-    limner = str(Path(sys.executable).parent / "limner")
-    figure = "process start to first picture"
-    with tempfile.TemporaryDirectory() as name:
-        folder, out = Path(name), str(Path(name) / "first.png")
-        local = [limner, "generate", "a red apple", "--local", "--seed", "7", "-o", out]
-        subjects: dict[str, Measure] = {
-            "ours": lambda _: whole_run(local, folder),
-            "serve": lambda _: first_answer([limner, "serve"], folder / "pictures"),
-            "limit": lambda _: whole_run([sys.executable, "-m", "bench.bare_start", out], folder),
-        }
-        if peer:
-            subjects["peer"] = lambda _: whole_run([peer, "-m", "bench.peer", "--once", out], folder)
-        told(figure)
-        costs = interleaved(subjects, rounds, told)
-    rows = [
-        report.row(figure, "limner generate --local, to its end", "ours", costs["ours"]),
-        report.row(figure, "limner serve, to its first answer", "also ours", costs["serve"], "CPU: to its end"),
-    ]
-    if peer:
-        rows.append(report.row(figure, "a diffusers script, to its end", "peer", costs["peer"]))
-    rows.append(report.row(figure, "onnxruntime alone: load, draw, save", "limit", costs["limit"]))
-    return rows
-
-
-def objections(before: float, during: float, rounds: int, peer: str | None) -> list[str]:
+def objections(before: float, during: float, plan: Plan) -> list[str]:
     """Why these figures may not be published; empty when they may."""
     found = []
     if before > machine.BUSY:
         found.append(f"Other programs used {before:.0%} of the machine before the start.")
     if during > machine.BUSY:
         found.append(f"Other programs used {during:.0%} of the machine while it was measured.")
-    if rounds < MIN_ROUNDS:
-        found.append(f"{rounds} rounds are fewer than {MIN_ROUNDS}.")
-    if peer is None:
-        found.append("No peer was measured beside it.")
+    if plan.rounds < MIN_ROUNDS:
+        found.append(f"{plan.rounds} rounds are fewer than {MIN_ROUNDS}.")
+    if plan.smoke:
+        found.append("This was the smoke form.")
+    if plan.diffusers is None:
+        found.append("diffusers was not measured beside it.")
     return found
 
 
-def measure(args: argparse.Namespace, before: float, told: Callable[[str], None]) -> dict[str, Any]:
-    """Run everything that was asked for; what goes into the JSON file."""
-    others = machine.Others()
-    rows, versions = draw_rows(args.peer, args.rounds, told) if args.only != "start" else ([], {})
-    if args.only != "draw":
-        rows += start_rows(args.peer, args.rounds, told)
+def keep(name: str, plan: Plan, before: float, folder: Path) -> dict[str, Any]:
+    """Measure one bench and write its file; what is in it."""
+    plan.told(f"{BENCHES[name][0]}: {BENCHES[name][1]}")
+    others, begun = machine.Others(), time.monotonic()
+    result = measured(name, plan)
     during = others.share()
-    found = objections(before, during, args.rounds, args.peer)
-    return {
+    found = objections(before, during, plan)
+    told = {
+        "name": name,
+        "title": BENCHES[name][1],
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - begun),
         "publishable": not found,
         "objections": found,
         "others": round(during, 4),
-        "rounds": args.rounds,
+        "rounds": plan.rounds,
         "machine": machine.describe(),
-        "versions": versions,
+        "versions": result.versions,
         "commit": _commit(),
-        "rows": report.as_json(rows),
+        "rows": report.as_json(result.rows),
+        "aims": report.as_json(result.aims),
     }
+    folder.mkdir(parents=True, exist_ok=True)
+    # A result that may not be published is not kept beside those that may.
+    out = folder / f"{name}{'.json' if told['publishable'] else '.json.tmp'}"
+    out.write_text(json.dumps(told, indent=1) + "\n")
+    print(f"\n## {told['title']}\n\n{report.page(told)}\n", flush=True)
+    print(f"Written to {out} after {told['seconds']} s", file=sys.stderr)
+    return told
 
 
 def _commit() -> str:
@@ -161,38 +97,67 @@ def _commit() -> str:
     return shown.stdout.strip()
 
 
+def chosen(names: Sequence[str]) -> list[str]:
+    """The benches that these names mean; all for none.
+
+    Raises:
+        ValueError: nothing has that name; the message lists those there are.
+    """
+    numbers = {number: name for name, (number, _, _) in BENCHES.items()}
+    unknown = [name for name in names if name.lower() not in {*BENCHES, *numbers}]
+    if unknown:
+        known = ", ".join(f"{name} ({number})" for name, (number, _, _) in BENCHES.items())
+        raise ValueError(f"There is no bench {unknown[0]!r}; there are {known}.")
+    return [numbers.get(name.lower(), name.lower()) for name in names] or list(BENCHES)
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="bench.run", description="Measure every figure that the README quotes.")
+    parser = argparse.ArgumentParser(
+        prog="bench.run", description="Measure every figure that the documentation quotes."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}, or c1, c2, ...; none for all")
     parser.add_argument("--rounds", type=int, default=MIN_ROUNDS)
-    parser.add_argument("--peer", help="a Python that has diffusers; without it no peer is measured")
-    parser.add_argument("--only", choices=("draw", "start"), help="these figures only")
-    parser.add_argument("--out", type=Path, help="the JSON file to write, else bench/results/DATE.json")
+    parser.add_argument("--diffusers", help="a Python that has diffusers")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder to write to")
     parser.add_argument("--force", action="store_true", help="measure on a busy machine; the result says so")
-    return parser.parse_args(arguments)
+    parser.add_argument("--smoke", action="store_true", help="seconds, no peers: shows that it works, measures nothing")
+    parser.add_argument("--peers", action="store_true", help="only set up the peers' environments")
+    args = parser.parse_args(arguments)
+    try:
+        args.names = chosen(args.names)
+    except ValueError as error:
+        parser.error(str(error))
+    return args
 
 
 def main(arguments: Sequence[str] | None = None, *, busy: Callable[[], float] = machine.busy_before) -> int:
-    """Measure, print the table, write the JSON; the exit code."""
+    """Measure, print the tables, write the JSON; the exit code."""
     args = parse(arguments)
-    before = busy()
-    if before > machine.BUSY and not args.force:
-        print(
-            f"Refused: other programs use {before:.0%} of this machine and {machine.BUSY:.0%} is the limit, so the "
-            "figures would be theirs as much as ours. Stop them, or measure all the same with --force "
-            "(make bench ARGS=--force); the result then says that it is not for publication.",
-            file=sys.stderr,
-        )
-        return REFUSED
-    result = measure(args, before, lambda text: print(f"  {text}", file=sys.stderr, flush=True))
-    # A result that may not be published is not kept beside those that may.
-    suffix = ".json" if result["publishable"] else ".json.tmp"
-    out: Path = args.out or RESULTS / f"{result['date']}{suffix}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(report.page(result))
-    print(f"\nWritten to {out}", file=sys.stderr)
-    return 0
+    plan = Plan(rounds=args.rounds, smoke=args.smoke, diffusers=args.diffusers)
+    if args.peers:
+        for lock in sorted((ROOT / "requirements").glob("bench-*.txt")):
+            plan.peer(lock.stem.removeprefix("bench-"))
+        return 0
+    failed = 0
+    for name in args.names:
+        # Before each: what one has stirred up must not meet the next.
+        before = busy()
+        if before > machine.BUSY and not (args.force or args.smoke):
+            print(
+                f"Refused: other programs use {before:.0%} of this machine and {machine.BUSY:.0%} is the limit, so "
+                "the figures would be theirs as much as ours. Stop them, or measure all the same with --force "
+                "(make bench ARGS=--force); the result then says that it is not for publication.",
+                file=sys.stderr,
+            )
+            return REFUSED
+        try:
+            keep(name, plan, before, args.out)
+        except (RuntimeError, AssertionError, OSError, subprocess.CalledProcessError) as error:
+            # One peer that does not start must not cost the figures of the others.
+            print(f"{name} failed: {error}", file=sys.stderr)
+            failed = 1
+    return failed
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,23 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from bench.report import Values
 
 ROOT = Path(__file__).parents[1]
 PROMPT = "a red apple"
 PATIENCE = 180.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What one picture took."""
-
-    # Wall-clock milliseconds.
-    wall: float
-    # Milliseconds of processor time, user and system, over all threads.
-    cpu: float
 
 
 class Drawer:
@@ -53,13 +45,13 @@ class Drawer:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def draw(self, **wish: Any) -> Cost:
+    def draw(self, **wish: Any) -> Values:
         """Draw once. `wish`: size (pixels of a side), steps, guidance, seed, and `save`, a path for raw RGB rows."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"prompt": PROMPT, **wish}) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
-        return Cost(wall=answer["wall"], cpu=answer["cpu"])
+        return {"wall": answer["wall"], "cpu": answer["cpu"]}
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -84,7 +76,7 @@ def serve_lines(facts: dict[str, Any], draw: Any) -> None:
         print(json.dumps(cost), flush=True)
 
 
-def whole_run(command: Sequence[str], folder: Path) -> Cost:
+def whole_run(command: Sequence[str], folder: Path) -> Values:
     """Time a program from its start to its end; it must have left a PNG in `folder`."""
     for old in folder.glob("*.png"):
         old.unlink()
@@ -99,10 +91,10 @@ def whole_run(command: Sequence[str], folder: Path) -> Cost:
     made = [path for path in folder.glob("*.png") if path.read_bytes().startswith(b"\x89PNG")]
     if process.returncode or not made:
         raise RuntimeError(f"{' '.join(command)} made no picture (exit code {process.returncode}):\n{said[-2000:]}")
-    return Cost(wall=wall, cpu=(used.ru_utime + used.ru_stime) * 1e3)
+    return _cost(wall, used)
 
 
-def first_answer(command: Sequence[str], folder: Path) -> Cost:
+def first_answer(command: Sequence[str], folder: Path) -> Values:
     """Time a server from the start of its process to its first picture over HTTP.
 
     `command` takes the port and the folder for pictures at its end. The processor time is that of its whole life.
@@ -127,7 +119,12 @@ def first_answer(command: Sequence[str], folder: Path) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
     if not picture.startswith(b"\x89PNG"):
         raise RuntimeError("the server's first answer holds no PNG")
-    return Cost(wall=wall, cpu=(used.ru_utime + used.ru_stime) * 1e3)
+    return _cost(wall, used)
+
+
+def _cost(wall: float, used: resource.struct_rusage) -> Values:
+    # Linux counts the peak of memory in KiB.
+    return {"wall": wall, "cpu": (used.ru_utime + used.ru_stime) * 1e3, "memory": used.ru_maxrss * 1024 / 1e6}
 
 
 def _ask(process: subprocess.Popen[bytes], port: int) -> bytes:

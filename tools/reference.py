@@ -150,14 +150,40 @@ def command_page() -> str:
     return "".join(parts)
 
 
+def results() -> list[dict[str, Any]]:
+    """What `make bench` left that may be published, in its own order."""
+    from bench.run import BENCHES
+
+    paths = [ROOT / "bench" / "results" / f"{name}.json" for name in BENCHES]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+
+
 def figures() -> str:
-    """The newest result of `make bench` that may be published."""
+    """The short table: each figure's first column, ours beside the first peer and the limit."""
+    from bench.report import short
+
+    found = results()
+    if not found:
+        return "No figures have been measured on a quiet machine yet; `make bench` measures them on yours.\n"
+    return short(found) + "\n"
+
+
+def figures_page() -> str:
+    """docs/reference/figures.md: every result, its aims, and what bench/remarks.md says of those missed."""
     from bench.report import page
 
-    results = sorted((ROOT / "bench" / "results").glob("*.json"))
-    if not results:
-        return "No figures have been measured on a quiet machine yet; `make bench` measures them on yours.\n"
-    return page(json.loads(results[-1].read_text(encoding="utf-8"))) + "\n"
+    written = (ROOT / "bench" / "remarks.md").read_text(encoding="utf-8")
+    remarks = {name: text.strip() for name, text in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", written, re.M | re.S)}
+    parts = [
+        MADE.format(source="bench/results and bench/remarks.md"),
+        "# Figures\n\nEach can be measured again with `make bench ARGS=NAME`; how is in "
+        "[bench/README.md](../../bench/README.md). A cell holds the median of the rounds, the distance between their "
+        "quartiles in brackets, and how many times ours that is: of a rate, how many times faster ours is.\n\n",
+    ]
+    for result in results():
+        parts.append(f"## {result['title']}\n\n`make bench ARGS={result['name']}`\n\n{page(result)}\n\n")
+        parts += [f"{remarks[result['name']]}\n\n"] if remarks.get(result["name"]) else []
+    return "".join(parts).rstrip() + "\n"
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -178,6 +204,7 @@ def pages() -> dict[Path, str]:
         folder / "request.md": request_page(),
         folder / "models.md": models_page(),
         folder / "command-line.md": command_page(),
+        folder / "figures.md": figures_page(),
         readme: filled(text, "figures", figures()),
     }
 
