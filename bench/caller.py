@@ -40,7 +40,7 @@ class Caller(threading.Thread):
 
     def __init__(self, port: int, message: bytes, turns: list[int], buffer_size: int = CHUNK) -> None:
         super().__init__(daemon=True)
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=180)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=600)
         self._message, self._turns = message, turns
         self._buffer = bytearray(buffer_size)
         self.seconds: list[float] = []

@@ -30,5 +30,5 @@ class Fixed(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Fixed(api_path="/v1/images/generations"), accelerator="cpu", timeout=120)
+    server = litserve.LitServer(Fixed(api_path="/v1/images/generations"), accelerator="cpu", timeout=600)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="error")

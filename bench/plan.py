@@ -35,16 +35,18 @@ class Plan:
         """How often something is done within a round."""
         return smoke if self.smoke else usual
 
-    def interleaved(self, subjects: dict[str, Measure], rounds: int | None = None) -> dict[str, list[Values]]:
-        """Each subject once a round, in a new order each round, after one round that is not counted."""
+    def interleaved(
+        self, subjects: dict[str, Measure], rounds: int | None = None, *, warm: bool = False
+    ) -> dict[str, list[Values]]:
+        """Each subject once a round, in a new order each round, after one that is not counted unless all are `warm`."""
         order = random.Random(1)
         costs: dict[str, list[Values]] = {name: [] for name in subjects}
         wanted = 1 if self.smoke else min(self.rounds, rounds or self.rounds)
         for number in range(wanted + 1):
+            # In the smoke form even the round that is not counted would take long.
+            if (self.smoke or warm) and not number:
+                continue
             for name in order.sample(list(subjects), len(subjects)):
-                # In the smoke form even the round that is not counted would take long.
-                if self.smoke and not number:
-                    continue
                 values = subjects[name](number)
                 if number:
                     costs[name].append(values)

@@ -40,7 +40,7 @@ def measure(plan: Plan) -> Result:
             figure = f"{at_once} at once"
             plan.told(figure)
             subjects = {name: _calls(plan, server, name, at_once) for name, server in servers.items()}
-            costs = plan.interleaved(subjects, FEW if at_once == 64 else None)
+            costs = plan.interleaved(subjects, FEW if at_once == 64 else None, warm=at_once > 1)
             found += rows(figure, costs, {OURS: "ours", LIMIT: "limit"})
     return Result(rows=found, aims=_aims(found), versions=versions)
 
