@@ -134,7 +134,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None, *, busy: Callable[[], float] = machine.busy_before) -> int:
     """Measure, print the tables, write the JSON; the exit code."""
     args = parse(arguments)
-    plan = Plan(rounds=args.rounds, smoke=args.smoke, diffusers=args.diffusers)
+    # Not resolved: an environment is known by its link.
+    diffusers = str(Path(args.diffusers).absolute()) if args.diffusers else None
+    plan = Plan(rounds=args.rounds, smoke=args.smoke, diffusers=diffusers)
     if args.peers:
         for lock in sorted((ROOT / "requirements").glob("bench-*.txt")):
             plan.peer(lock.stem.removeprefix("bench-"))

@@ -67,8 +67,8 @@ def _servers(plan: Plan, limner: str, folder: Path) -> tuple[dict[str, Callable[
     if litellm is None or xinference is None:
         return found, {}
     proxy = [str(litellm.parent / "litellm"), "--host", "127.0.0.1", "--port", "{port}"]
-    quietly = home | {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
-    found[LITELLM] = lambda: Server(proxy, ready="/health/liveliness", environment=quietly)
+    keyed = home | {"LITELLM_MASTER_KEY": KEY}
+    found[LITELLM] = lambda: Server(proxy, ready="/health/liveliness", environment=keyed)
     local = [str(xinference.parent / "xinference-local"), "--host", "127.0.0.1", "--port", "{port}"]
     # It wants an account before it says anything else; 401 is its first answer.
     found[XINFERENCE] = lambda: Server(local, ready="/v1/models", accepted=(200, 401), environment=home)

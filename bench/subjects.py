@@ -152,4 +152,5 @@ def _ask(process: subprocess.Popen[bytes], port: int) -> bytes:
 def quiet() -> dict[str, str]:
     """This environment without settings of ours, and with no library asking the network for anything."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIMNER_")}
-    return kept | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    return kept | offline | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
