@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,15 +33,15 @@ CARD = ModelCard(
 class GradientEngine:
     """Takes `seconds` a step. The prompt "explode" fails at its second step. `stepped` counts steps begun.
 
-    `asked` holds the requests that came. Of an edit it keeps what the mask keeps. `ledger`: a file that grows by a byte
-    with each step, for those who cannot see `stepped`.
+    `asked` holds the requests that came, the last `remembered` of them. Of an edit it keeps what the mask keeps.
+    `ledger`: a file that grows by a byte with each step, for those who cannot see `stepped`.
     """
 
-    def __init__(self, seconds: float = 0.0, ledger: str = "") -> None:
+    def __init__(self, seconds: float = 0.0, ledger: str = "", remembered: int = 1000) -> None:
         self.seconds = seconds
         self.ledger = ledger
         self.stepped = 0
-        self.asked: list[ImageRequest] = []
+        self.asked: deque[ImageRequest] = deque(maxlen=remembered)
         self._threads = ThreadPoolExecutor(1)
 
     def cards(self) -> Sequence[ModelCard]:

@@ -19,6 +19,6 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     # The rest comes from LIMNER_* variables.
     settings = Settings.load(port=0, pictures=chosen.pictures)
-    studio = Studio.configured([GradientEngine(chosen.seconds)], settings)
+    studio = Studio.configured([GradientEngine(chosen.seconds, remembered=0)], settings)
     app = create_app(studio, FileStore(settings.pictures), settings)
     run(app, settings, started=lambda url: print(f"ready at {url}", file=sys.stderr, flush=True))
