@@ -28,7 +28,7 @@ test-core: $(VENV)/.dev $(CLIENTS)/.made $(NODE)/node_modules/.made
 
 # Beside torch and diffusers, in an environment of its own: everything else must pass without them.
 test-parity: $(if $(wildcard tests/parity/test_*.py),$(PARITY)/.made)
-	$(if $(wildcard tests/parity/test_*.py),$(PARITY)/bin/python -m pytest tests/parity $(PYTEST),@echo "tests/parity holds no test yet")
+	$(if $(wildcard tests/parity/test_*.py),$(PARITY)/bin/python -m pytest tests/parity tests/contracts/test_engine.py $(PYTEST),@echo "tests/parity holds no test yet")
 
 check: $(VENV)/.dev ## Run the style, type and layer checks only
 	$(BIN)/ruff check

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from limner.engine import Engine
 from limner.engines.worker import WorkerEngine
@@ -37,28 +41,60 @@ MAKERS: dict[str, Callable[[str], Engine]] = {
     "gradient-child": in_child("fakes:GradientEngine"),
     "mini": mini,
     "mini-child": in_child("breaking:CountedMini"),
+    "diffusers-child": in_child("counted:CountedDiffusers"),
 }
-ROWS = ["gradient", "gradient-child", *(pytest.param(name, marks=NO_WEIGHTS) for name in ("mini", "mini-child"))]
+NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed here")
+ROWS = [
+    "gradient",
+    "gradient-child",
+    *(pytest.param(name, marks=NO_WEIGHTS) for name in ("mini", "mini-child")),
+    pytest.param("diffusers-child", marks=NO_TORCH),
+]
+# Engines in a child, which take seconds to open, are opened once for all tests.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 # The prompt on which an engine fails, where there is one.
 FAILS_ON = {"gradient": "explode", "gradient-child": "explode"}
 
 
 @pytest.fixture(params=ROWS)
-def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    # A child finds the tests' engines there.
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    return tmp_path / "ledger"
+def ledger(name: str, kept: "Kept") -> Path:
+    path = kept.folder / name
+    path.unlink(missing_ok=True)
+    return path
 
 
-@pytest.fixture
-async def engine(name: str, ledger: Path) -> AsyncIterator[Engine]:
-    async with MAKERS[name](str(ledger)) as opened:
-        yield opened
+@dataclass
+class Kept:
+    """Engines that stay open between tests, and where their ledgers lie."""
+
+    folder: Path
+    exits: AsyncExitStack
+    open: dict[str, Engine] = field(default_factory=dict)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept]:
+    with pytest.MonkeyPatch.context() as patch:
+        # A child finds the tests' engines there.
+        patch.setenv("PYTHONPATH", str(ROOT))
+        async with AsyncExitStack() as exits:
+            yield Kept(tmp_path_factory.mktemp("ledgers"), exits)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(name: str, ledger: Path, kept: Kept) -> AsyncIterator[Engine]:
+    if not name.endswith("-child"):
+        async with MAKERS[name](str(ledger)) as opened:
+            yield opened
+        return
+    if name not in kept.open:
+        kept.open[name] = await kept.exits.enter_async_context(MAKERS[name](str(ledger)))
+    yield kept.open[name]
 
 
 @pytest.fixture
@@ -80,11 +116,11 @@ async def pictures(engine: Engine, request: ImageRequest) -> list[Image]:
     return [event for event in await drawn(engine, request) if isinstance(event, Image)]
 
 
-def test_it_is_an_engine(engine: Engine) -> None:
+async def test_it_is_an_engine(engine: Engine) -> None:
     assert isinstance(engine, Engine)
 
 
-def test_cards_need_no_loading_and_keep_their_own_rules(name: str, ledger: Path) -> None:
+async def test_cards_need_no_loading_and_keep_their_own_rules(name: str, ledger: Path) -> None:
     cards = MAKERS[name](str(ledger)).cards()
     assert len({card.id for card in cards}) == len(cards) > 0
     for card in cards:

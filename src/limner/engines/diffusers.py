@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from limner.engines.diffusers_drawing import Drawer
-from limner.engines.diffusers_family import FAMILIES, schedulers_of
+from limner.engines.diffusers_family import FAMILIES
 from limner.engines.diffusers_layout import check_layout
 from limner.engines.diffusers_line import Cancelled, Line, Row, Seat, key_of, seats_of
 from limner.engines.diffusers_loras import Loras
@@ -68,7 +68,7 @@ class DiffusersEngine:
             replace(
                 self._card,
                 abilities=(*abilities, *(["lora"] if self._folder_of_loras else [])),
-                schedulers=tuple(schedulers_of(family)),
+                schedulers=tuple(family.schedulers),
                 concurrency=max(self._card.concurrency, self._max_batch),
             )
         ]

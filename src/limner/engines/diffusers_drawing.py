@@ -5,10 +5,12 @@ Shapes: B pictures of a batch; latents as the pipeline has them, (B, ...); pixel
 
 import importlib
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limner.engines.diffusers_canvas import cut, grown, kept, opened
+from limner.engines.diffusers_family import NOISE_SCHEDULERS, Family
 from limner.engines.diffusers_line import COMPANY_WAITS, Cancelled, Row, seats_of
 from limner.engines.diffusers_loras import Loras
 from limner.engines.diffusers_memory import MemoryGuard
@@ -131,8 +133,7 @@ class Drawer:
             return {"image": found if len(found) > 1 or self._parts.family.references > 1 else found[0]}
         page, repaint = canvas_of(request)
         canvas = grown(PIL.Image.fromarray(page), width, height)
-        # So much that one step is left: none at all is an error in diffusers.
-        strength = max(request.strength, 1 / request.num_inference_steps)
+        strength = strength_of(request, self._parts.family)
         if task == "vary":
             return {"image": [canvas], "strength": strength}
         mask = PIL.Image.fromarray((repaint[:, :, 0] * 255).astype("uint8"))
@@ -223,6 +224,29 @@ def task_of(request: ImageRequest, parts: Parts) -> str:
         needs = "needs a mask beside the picture" if family.fill else "takes no pictures"
         raise InvalidRequestError(f"{request.model} {needs}.", param="mask" if family.fill else "image")
     return task
+
+
+def strength_of(request: ImageRequest, family: Family) -> float:
+    """The strength that makes diffusers take the steps that the request means.
+
+    It rounds steps by strength up for flows and down for others, so with few steps a strength of 0.8 would take all of
+    them, begin with nothing but noise, and never see the picture; and a small one would take none, which is an error.
+
+    Raises:
+        InvalidRequestError: there is one step only.
+    """
+    steps = request.num_inference_steps
+    if steps == 1 and request.strength < 1:
+        raise InvalidRequestError(
+            "strength below 1 needs two steps at least: with one, nothing of the picture would be left to see.",
+            param="num_inference_steps",
+        )
+    taken = max(1, math.ceil(steps * request.strength - 1e-6))
+    if request.strength < 1 and taken == steps:
+        taken = steps - 1
+    if taken == steps:
+        return 1.0
+    return (taken + (0.5 if family.schedulers is NOISE_SCHEDULERS else -0.5)) / steps
 
 
 def _picture(row: Row, data: bytes) -> Image:

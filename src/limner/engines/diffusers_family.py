@@ -8,6 +8,36 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+# Schedulers that a request may choose: diffusers' class, and what is set in it. "" is the model's own.
+FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "euler": ("FlowMatchEulerDiscreteScheduler", {}),
+        "euler_karras": ("FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": True}),
+        "euler_exponential": ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": True}),
+    }
+)
+# For pipelines that let the scheduler choose the noise levels; the others hand their own to it.
+FREE_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        **FLOW_SCHEDULERS,
+        "dpmpp_2m": ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+        "unipc": ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+    }
+)
+# For models that predict noise.
+NOISE_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "euler": ("EulerDiscreteScheduler", {}),
+        "euler_karras": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
+        "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
+        "ddim": ("DDIMScheduler", {}),
+        "dpmpp_2m": ("DPMSolverMultistepScheduler", {}),
+        "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+        "unipc": ("UniPCMultistepScheduler", {}),
+        "lcm": ("LCMScheduler", {}),
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
@@ -25,8 +55,8 @@ class Family:
     latents: str = "plain"
     # Latent cells a side that the transformer takes as one; the picture's sides are multiples of the cells' pixels.
     patch: int = 1
-    # Whether it is a rectified flow (schedulers of flows) or predicts noise.
-    flow: bool = True
+    # Schedulers that a request may name: diffusers' class, and what is set in it.
+    schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
     # Pictures that `edit` takes.
     references: int = 1
     # Further arguments of every call.
@@ -78,49 +108,27 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             generate="StableDiffusionPipeline",
             vary="StableDiffusionImg2ImgPipeline",
             fill="StableDiffusionInpaintPipeline",
-            flow=False,
+            schedulers=NOISE_SCHEDULERS,
         ),
         "StableDiffusionXLPipeline": Family(
             generate="StableDiffusionXLPipeline",
             vary="StableDiffusionXLImg2ImgPipeline",
             fill="StableDiffusionXLInpaintPipeline",
-            flow=False,
+            schedulers=NOISE_SCHEDULERS,
         ),
         "StableDiffusion3Pipeline": Family(
             generate="StableDiffusion3Pipeline",
             vary="StableDiffusion3Img2ImgPipeline",
             fill="StableDiffusion3InpaintPipeline",
             patch=2,
+            schedulers=FREE_SCHEDULERS,
         ),
-        "SanaPipeline": Family(generate="SanaPipeline", always=_SANA),
-        "SanaSprintPipeline": Family(generate="SanaSprintPipeline", vary="SanaSprintImg2ImgPipeline", always=_SANA),
+        "SanaPipeline": Family(generate="SanaPipeline", schedulers=FREE_SCHEDULERS, always=_SANA),
+        "SanaSprintPipeline": Family(
+            generate="SanaSprintPipeline",
+            vary="SanaSprintImg2ImgPipeline",
+            schedulers=MappingProxyType({}),
+            always=_SANA,
+        ),
     }
 )
-
-# Schedulers that a request may choose: diffusers' class and what is set in it. Those of a flow, and those of a model
-# that predicts noise. "" is the model's own.
-FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "euler": ("FlowMatchEulerDiscreteScheduler", {}),
-        "euler_karras": ("FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": True}),
-        "dpmpp_2m": ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
-        "unipc": ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
-    }
-)
-NOISE_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "euler": ("EulerDiscreteScheduler", {}),
-        "euler_karras": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
-        "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
-        "ddim": ("DDIMScheduler", {}),
-        "dpmpp_2m": ("DPMSolverMultistepScheduler", {}),
-        "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
-        "unipc": ("UniPCMultistepScheduler", {}),
-        "lcm": ("LCMScheduler", {}),
-    }
-)
-
-
-def schedulers_of(family: Family) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
-    """The schedulers that a request to this family may name."""
-    return FLOW_SCHEDULERS if family.flow else NOISE_SCHEDULERS

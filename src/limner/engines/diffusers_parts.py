@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limner.engines.diffusers_family import FAMILIES, Family, schedulers_of
+from limner.engines.diffusers_family import FAMILIES, Family
 from limner.engines.diffusers_layout import SKIPPED, check_layout, missing_packages
 from limner.errors import EngineError, InvalidRequestError
 
@@ -46,6 +46,8 @@ class Parts:
     family: Family
     # The pipeline as it was loaded.
     base: Any
+    # The scheduler that came with it.
+    own_scheduler: Any
     device: str
     offload: str
     _made: dict[str, Any] = field(default_factory=lambda: dict[str, Any]())
@@ -71,10 +73,10 @@ class Parts:
 
     def scheduler(self, name: str) -> Any:
         """A scheduler without a history: the model's own for "", else the one that the family's table names."""
-        own: Any = self.base.scheduler
+        own = self.own_scheduler
         if not name:
             return own.from_config(own.config)
-        named, settings = schedulers_of(self.family)[name]
+        named, settings = self.family.schedulers[name]
         return getattr(importlib.import_module("diffusers"), named).from_config(own.config, **settings)
 
     @property
@@ -110,6 +112,8 @@ def load(source: Source) -> Parts:
             code="missing_package",
         )
     name = check_layout(source.folder, source.pipeline)
+    for library in ("diffusers", "transformers"):
+        importlib.import_module(f"{library}.utils.logging").disable_progress_bar()
     torch: Any = importlib.import_module("torch")
     device = chosen_device(source.device)
     dtype = getattr(torch, _dtype(source.dtype, device))
@@ -132,7 +136,7 @@ def load(source: Source) -> Parts:
     way = chosen_offload(source.offload, device, base)
     if way == "none":
         base.to(device)
-    return Parts(family=FAMILIES[name], base=base, device=device, offload=way)
+    return Parts(family=FAMILIES[name], base=base, own_scheduler=base.scheduler, device=device, offload=way)
 
 
 def chosen_device(wish: str) -> str:
