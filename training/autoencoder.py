@@ -11,6 +11,7 @@ L1 of differences, with noise on the latents so that the decoder forgives the fl
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from checkpoint import Clock, arguments, load, save
-from data import STYLES, Composer, Drawings
+from data import STYLES, Drawings
 from feed import Feed
+from scenes import Composer
 
 LATENTS = 32
 INNER = (24, 48, 96, 192)
@@ -82,6 +84,19 @@ def _haar(weight: torch.Tensor) -> None:
 def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
     """Means of the latents. pixels: (B, 3, H, W) in -1..1 -> (B, LATENTS, H / f, W / f)."""
     return vae.encoder(pixels)[:, :LATENTS]
+
+
+def encoder_of(run: Path, checkpoint: Path | None = None) -> tuple[AutoencoderKL, float, float]:
+    """The autoencoder whose encoder fixes what latents mean, with their shift and scale; from a checkpoint or a run.
+
+    The scale is measured once and then kept, for the flow's weights depend on it.
+    """
+    if checkpoint:
+        vae = AutoencoderKL.from_pretrained(checkpoint / "vae", torch_dtype=torch.float32)
+        return vae, vae.config.shift_factor, vae.config.scaling_factor
+    vae = build((*OUTER, *INNER))
+    load(run / "outer.pt", vae)
+    return vae, 0.0, 1.0
 
 
 def to_tensor(pixels: np.ndarray, device: str) -> torch.Tensor:

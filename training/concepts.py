@@ -109,7 +109,7 @@ EXTRA = [
 # What people say -> the label that draws it. Left of "=" the label, right of it the words.
 EVERYDAY = """
 waving hand=hello,hi,hand,wave,goodbye,welcome; globe showing Europe-Africa=world,earth,globe,planet earth,planet
-bust in silhouette=user,profile,account; person=human,somebody; man=guy,dad; woman=lady,mom; boy=kid; girl=daughter
+bust in silhouette=profile,account; person=human,somebody,user; man=guy,dad; woman=lady,mom; boy=kid; girl=daughter
 automobile=car,red car; deciduous tree=tree,green tree; evergreen tree=pine tree,fir; red apple=apple
 bicycle=bike; airplane=plane,jet,aeroplane; sailboat=boat,yacht; hamburger=burger,cheeseburger; french fries=fries,chips
 hot beverage=coffee,tea,cup of coffee,cup; beer mug=beer; wine glass=wine; glass of milk=milk; doughnut=donut
@@ -119,7 +119,7 @@ egg=eggs; snow-capped mountain=snowy mountain; beach with umbrella=beach; desert
 sun=sunshine; crescent moon=moon; ringed planet=saturn; droplet=water drop,drop; water wave=wave,ocean,sea
 cloud with rain=rain; cloud with snow=snow; cloud with lightning=thunder; high voltage=lightning,bolt
 rose=red rose; blossom=flower,daisy; potted plant=plant; maple leaf=leaf; mushroom=toadstool,red mushroom
-lady beetle=ladybug,ladybird; honeybee=bee; spouting whale=big whale; T-Rex=dinosaur,tyrannosaurus; mouse=rat mouse
+cat=kitty,kitten; dog=puppy,doggy; lady beetle=ladybug,ladybird; honeybee=bee; spouting whale=big whale; T-Rex=dinosaur,tyrannosaurus; mouse=rat mouse
 chicken=hen; hatching chick=chick; pig=piglet; rabbit=bunny,hare; bear=brown bear,teddy; tropical fish=clownfish
 bellhop bell=service bell; alarm clock=clock; mantelpiece clock=old clock; light bulb=bulb,lamp,idea; candle=candles
 closed book=book,red book; books=stack of books; necktie=tie; t-shirt=shirt; jeans=pants,trousers; billed cap=cap
@@ -140,26 +140,6 @@ Santa Claus=santa,father christmas; collision=explosion,boom; Christmas tree=xma
 """.replace("\n", ";")
 
 
-# Of the rest, what the first weights leave out: two cores can show each drawing of some 280 things often enough.
-LATER = frozenset(
-    """
-alien monster|collision|genie|elf|zombie|vampire|snowboarder|footprints|gorilla|orangutan|poodle|raccoon|leopard|moose|
-donkey|bison|llama|mammoth|rhinoceros|hippopotamus|rat|hamster|chipmunk|beaver|hedgehog|sloth|otter|skunk|kangaroo|
-rooster|hatching chick|dove|feather|peacock|goose|phoenix|lizard|t-rex|seal|tropical fish|blowfish|coral|squid|shrimp|
-bug|beetle|cricket|cockroach|scorpion|mosquito|fly|worm|hibiscus|blossom|seedling|shamrock|melon|tangerine|lime|mango|
-blueberries|olive|garlic|peanuts|beans|chestnut|pretzel|bagel|waffle|bacon|burrito|butter|salt|dango|dumpling|
-shortcake|pie|candy|sake|ice|chopsticks|national park|stadium|brick|rock|wood|hospital|bank|hotel|factory|wedding|
-mosque|foggy|metro|tram|bellhop bell|stopwatch|mantelpiece clock|cloud with snow|fog|cyclone|sparkler|ticket|bowling|
-badminton|skis|sled|knot|thread|goggles|purse|shorts|bikini|kimono|billed cap|microphone|radio|trombone|accordion|
-banjo|maracas|flute|harp|telephone|printer|dvd|abacus|receipt|postbox|crayon|memo|briefcase|pushpin|
-unlocked|pick|dagger|boomerang|link|toolbox|shovel|alembic|dna|pill|crutch|stethoscope|mirror|shower|razor|basket|
-bucket|soap|bubbles|sponge|cigarette|coffin|headstone|moai|seat|satellite|speedboat|ferry|canoe|desert|camping|
-fairy|artist|farmer|mermaid|video game|joystick|crossed swords|tent|yarn|ribbon|turkey|deer|llama|bat|
-evergreen tree|cow face|spaghetti|taco|avocado|peach|ear|nose|brain|game die|megaphone|tornado|thermometer|sewing needle
-""".replace("\n", "").split("|")
-)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Concept:
     # Lower-case label, the name the judge uses: "cat".
@@ -170,21 +150,11 @@ class Concept:
     names: tuple[str, ...]
 
 
-def load_concepts(packages: Path, *, everything: bool = False) -> list[Concept]:
-    """The concepts, in a fixed order: the everyday ones, or all. `packages`: node_modules of training/package.json."""
+def load_concepts(packages: Path) -> list[Concept]:
+    """The concepts, in a fixed order. `packages`: node_modules of training/package.json."""
     rows = json.loads((packages / "emojibase-data/en/data.json").read_text())
-    everyday = {
-        label.strip(): [w.strip() for w in words.split(",")]
-        for label, _, words in (part.partition("=") for part in EVERYDAY.split(";") if "=" in part)
-    }
+    everyday = load_everyday()
     kept = [row for row in rows if _wanted(row)]
-    if not everything:
-        short = {label.lower() for label in everyday}
-        kept = [
-            row
-            for row in kept
-            if row["label"].lower() not in LATER and (row["label"].lower() in short or " " not in row["label"])
-        ]
     labels = {row["label"].lower() for row in kept}
     taken = labels | {w for words in everyday.values() for w in words}
     # A keyword that several concepts share ("animal", "food") names none of them.
@@ -196,6 +166,12 @@ def load_concepts(packages: Path, *, everything: bool = False) -> list[Concept]:
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
         out.append(Concept(label=label.lower(), code=code, names=tuple(everyday.get(label, [])[:4]) + tuple(tags)))
     return out
+
+
+def load_everyday() -> dict[str, list[str]]:
+    """Label -> what people say for it."""
+    parts = (part.partition("=") for part in EVERYDAY.split(";") if "=" in part)
+    return {label.strip(): [word.strip() for word in words.split(",")] for label, _, words in parts}
 
 
 def _wanted(row: dict) -> bool:

@@ -22,43 +22,9 @@ GROUNDS = {
     "blue": (66, 133, 224), "light blue": (150, 208, 246), "purple": (142, 84, 190), "pink": (248, 164, 200),
     "brown": (140, 96, 66), "gray": (150, 152, 156), "black": (22, 22, 26), "beige": (240, 226, 200),
 }  # fmt: skip
+# Colours without a hue of their own: degrees, share of the saturation kept, least value, share of the value kept.
+SHADES = {"brown": (25, 0.75, 0, 0.6), "gray": (0, 0.05, 20, 0.6), "black": (0, 0.1, 10, 0.2), "white": (0, 0.05, 190, 0.25)}
 HUES = {"red": 0, "orange": 28, "yellow": 52, "green": 125, "blue": 214, "purple": 275, "pink": 325}
-
-
-# What people ask for first is shown more often.
-FAVOURITES = frozenset(
-    (
-        "cat",
-        "dog",
-        "red apple",
-        "house",
-        "rocket",
-        "pizza",
-        "deciduous tree",
-        "automobile",
-        "banana",
-        "bird",
-        "fish",
-        "sun",
-        "star",
-        "rose",
-        "sunflower",
-        "horse",
-        "bicycle",
-        "airplane",
-        "robot",
-        "person",
-        "guitar",
-        "hot beverage",
-        "birthday cake",
-        "red heart",
-        "mountain",
-        "crescent moon",
-        "cloud",
-        "lion",
-        "elephant",
-    )
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +113,15 @@ def recolour(drawing: Drawing, name: str) -> np.ndarray:
     rgba = drawing.pixels.copy()
     hsv = to_hsv(np.ascontiguousarray(rgba[..., :3])).astype(int)
     distance = np.abs((hsv[..., 0] * 360 / 255 - HUES[drawing.hue] + 180) % 360 - 180)
-    turn = (HUES[name] - HUES[drawing.hue]) * 255 / 360
     near = (distance < 35) & (hsv[..., 1] > 50)
-    hsv[..., 0] = np.where(near, (hsv[..., 0] + turn) % 255, hsv[..., 0])
-    rgba[..., :3] = np.asarray(Image.fromarray(hsv.astype(np.uint8), "HSV").convert("RGB"))
+    if name in HUES:
+        turned = (hsv[..., 0] + (HUES[name] - HUES[drawing.hue]) * 255 / 360) % 255, hsv[..., 1], hsv[..., 2]
+    else:
+        hue, saturation, low, share = SHADES[name]
+        turned = hue * 255 / 360, hsv[..., 1] * saturation, low + hsv[..., 2] * share
+    for channel, values in enumerate(turned):
+        hsv[..., channel] = np.where(near, values, hsv[..., channel])
+    rgba[..., :3] = np.asarray(Image.fromarray(hsv.clip(0, 255).astype(np.uint8), "HSV").convert("RGB"))
     return rgba
 
 
@@ -171,121 +142,3 @@ def paste(canvas: np.ndarray, rgba: np.ndarray, centre: tuple[float, float], ext
     alpha = part[..., 3:] / 255
     region = canvas[top:bottom, left:right]
     region += alpha * (part[..., :3] - region)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    # uint8 RGB, shape (size, size, 3).
-    pixels: np.ndarray
-    # Several ways to ask for it; the trainer draws one each time.
-    captions: tuple[str, ...]
-
-
-class Composer:
-    """Scenes with captions: one thing, a recoloured thing, two or three things, on white or on a coloured ground."""
-
-    def __init__(self, drawings: Drawings, size: int):
-        self.drawings = drawings
-        self.size = size
-        everyday = [6.0 if c.label in FAVOURITES else 1.0 for c in drawings.concepts]
-        weights = np.array([w if i in drawings.by_concept else 0.0 for i, w in enumerate(everyday)])
-        self.weights = weights / weights.sum()
-
-    def scene(self, rng: np.random.Generator) -> Scene:
-        count = int(rng.choice([1, 2, 3], p=[0.88, 0.09, 0.03]))
-        if count == 3 and rng.random() < 0.4:
-            concepts = [
-                self.drawings.by_label[k] for k in ("waving hand", "globe showing europe-africa", "bust in silhouette")
-            ]
-        else:
-            concepts = rng.choice(len(self.weights), size=count, p=self.weights).tolist()
-            if count == 2 and rng.random() < 0.2:
-                concepts[1] = concepts[0]
-        ground, ground_name = self._ground(rng)
-        canvas = np.empty((self.size, self.size, 3), np.float32)
-        canvas[:] = ground
-        style = rng.choice(self.drawings.styles)
-        chosen = [self._pick(c, str(style), rng) for c in concepts]
-        tint = self._tint(chosen, rng)
-        for (x, y, extent), item in zip(_places(count, rng), chosen, strict=True):
-            rgba = recolour(item, tint) if tint and item.hue != tint else item.pixels
-            paste(canvas, rgba, (x, y), extent)
-        colour = tint if tint else None
-        captions = tuple(self._caption(chosen, colour, ground_name, rng) for _ in range(4))
-        return Scene(pixels=np.clip(canvas + 0.5, 0, 255).astype(np.uint8), captions=captions)
-
-    def _pick(self, concept: int, style: str, rng: np.random.Generator) -> Drawing:
-        options = self.drawings.by_concept[concept]
-        return next((d for d in options if d.style == style), options[int(rng.integers(len(options)))])
-
-    def _ground(self, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
-        if rng.random() < 0.55:
-            return np.full(3, 255, np.float32), None
-        name = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
-        return np.clip(np.array(GROUNDS[name], np.float32) + rng.normal(0, 5, 3), 0, 255).astype(np.float32), name
-
-    def _tint(self, chosen: list[Drawing], rng: np.random.Generator) -> str | None:
-        if len(chosen) != 1 or chosen[0].hue is None:
-            return None
-        draw = rng.random()
-        if draw < 0.08:
-            return chosen[0].hue
-        return str(rng.choice(list(HUES))) if draw < 0.16 else None
-
-    def _caption(self, items: list[Drawing], colour: str | None, ground: str | None, rng: np.random.Generator) -> str:
-        words = [self._noun(d.concept, rng) for d in items]
-        if items[0].concept == items[-1].concept and len(items) == 2:
-            thing = f"two {plural(words[0])}"
-        else:
-            things = [article(f"{colour} {w}" if colour and not w.startswith(colour) else w, rng) for w in words]
-            joiner = str(rng.choice([" and ", " and ", " with ", ", ", " "]))
-            thing = joiner.join(things)
-        text = str(
-            rng.choice(
-                ["{}", "{}", "{}", "a picture of {}", "a drawing of {}", "a photo of {}", "an icon of {}", "draw {}"]
-            )
-        ).format(thing)
-        if len(self.drawings.styles) > 1 and len({d.style for d in items}) == 1 and rng.random() < 0.2:
-            style = STYLES.get(items[0].style, "flat")
-            text = f"{text}, {style} style" if rng.random() < 0.6 else f"{style} {text}"
-        if ground:
-            text += str(
-                rng.choice(
-                    [" on a {} background", " on a {} background", " on {}", ", {} background", " with a {} background"]
-                )
-            ).format(ground)
-        elif rng.random() < 0.15:
-            text += str(rng.choice([" on a white background", " on white", ", white background"]))
-        return text
-
-    def _noun(self, concept: int, rng: np.random.Generator) -> str:
-        c = self.drawings.concepts[concept]
-        draw = rng.random()
-        if draw < 0.55 or not c.names:
-            return c.label
-        return str(rng.choice(c.names[:3] if draw < 0.9 else c.names))
-
-
-def article(noun: str, rng: np.random.Generator) -> str:
-    draw = rng.random()
-    if draw < 0.3:
-        return noun
-    return ("an " if noun[0] in "aeiou" else "a ") + noun if draw < 0.85 else f"the {noun}"
-
-
-def plural(noun: str) -> str:
-    if noun.endswith(("s", "x", "ch", "sh")):
-        return noun + "es" if not noun.endswith("s") else noun
-    return noun[:-1] + "ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else noun + "s"
-
-
-def _places(count: int, rng: np.random.Generator) -> list[tuple[float, float, float]]:
-    """Centres and extents for one, two or three things, as shares of the canvas, with a little jitter."""
-    jitter = lambda: float(rng.uniform(-0.03, 0.03))  # noqa: E731
-    if count == 1:
-        return [(0.5 + jitter(), 0.5 + jitter(), float(rng.uniform(0.72, 0.9)))]
-    if count == 2:
-        extent = float(rng.uniform(0.44, 0.5))
-        return [(0.26 + jitter() / 2, 0.5 + jitter(), extent), (0.74 + jitter() / 2, 0.5 + jitter(), extent)]
-    extent = float(rng.uniform(0.4, 0.44))
-    return [(0.27, 0.3 + jitter() / 2, extent), (0.73, 0.3 + jitter() / 2, extent), (0.5, 0.73 + jitter() / 2, extent)]

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from data import Composer, Scene
+from scenes import Composer, Painted
 
 
 class Feed:
@@ -14,14 +14,14 @@ class Feed:
     def __init__(self, composer: Composer, batch: int, seed: int):
         self._composer, self._batch = composer, batch
         self._rng = np.random.default_rng(seed)
-        self._ready: queue.Queue[list[Scene]] = queue.Queue(maxsize=4)
+        self._ready: queue.Queue[list[Painted]] = queue.Queue(maxsize=4)
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:
             self._ready.put([self._composer.scene(self._rng) for _ in range(self._batch)])
 
-    def scenes(self) -> list[Scene]:
+    def scenes(self) -> list[Painted]:
         return self._ready.get()
 
     def pixels(self) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Train the flow transformer and both text encoders on the latents of the frozen inner autoencoder.
+"""Train the flow transformer and both text encoders on the latents of the frozen encoder.
 
 Rectified flow: z_t = (1 - t) * picture + t * noise, the model predicts noise - picture, times are logit-normal
 (arXiv:2403.03206 section 3.1). Captions are dropped for classifier-free guidance. An exponential moving average
 of the weights is what gets exported.
 
     python flow.py --minutes 80 --out runs/first            # resumes where runs/first/flow.pt stands
+    python flow.py --minutes 80 --begin checkpoint          # a new run that takes a checkpoint's weights up
 """
 
 import argparse
@@ -17,21 +18,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from autoencoder import INNER, INNER_SIZE, build, encode, to_tensor
 from checkpoint import Clock, arguments, load, save
-from data import STYLES, Composer, Drawings
-from feed import Feed
-from flux import Flux, FluxConfig, pack, positions
-from text import LENGTHS, clip, clip_tokenizer, t5, t5_tokenizer, train_tokenizer
+from data import STYLES
+from flux import Flux, FluxConfig, positions
+from pool import Pool
+from text import LENGTH, clip, clip_tokenizer, t5, t5_tokenizer, train_tokenizer
 
 DROP = 0.1
 EMA = 0.998
-# Phrases that people put around a thing; the long form of a caption wears them so that they change nothing.
-FILLER = (
-    "please draw me {}", "i would like to see {}", "generate an image of {}", "create a beautiful picture of {}",
-    "{}, highly detailed, best quality", "{}, 4k, trending, masterpiece", "a cute {} in the middle of the picture",
-    "a nice and simple illustration of {}", "{}, digital art", "a high quality photo of {}, sharp focus",
-)  # fmt: skip
+# Image tokens a side.
+SIDE = 4
 
 
 class Painter(nn.Module):
@@ -49,106 +45,92 @@ class Painter(nn.Module):
         return self.flux(latents, text, pooled, t, ids)
 
 
-class Pool:
-    """Packed latents of composed scenes with their captions, kept in memory and renewed a little at each step."""
+class Words:
+    """Captions to the ids of both encoders, (B, LENGTH) each."""
 
-    def __init__(self, args: argparse.Namespace, device: str):
-        drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
-        self._feed = Feed(Composer(drawings, INNER_SIZE), 64, seed=int(time.time()))
-        self._vae = build(INNER).to(device, memory_format=torch.channels_last).eval()
-        load(args.out / "inner.pt", self._vae)
-        self._device = device
-        self.size, self._next = args.pool, 0
-        self.shift, self.scale = 0.0, 1.0
-        first, captions = self._encode()
-        self.latents = torch.empty(self.size, *first.shape[1:], dtype=torch.float16)
-        self.captions: list[tuple[str, ...]] = [()] * self.size
-        self._store(first, captions)
-        while self._next:
-            self._store(*self._encode())
+    def __init__(self, tokenizer: Tokenizer):
+        self._t5, self._clip = t5_tokenizer(tokenizer), clip_tokenizer(tokenizer)
 
-    @torch.no_grad()
-    def _encode(self) -> tuple[torch.Tensor, list[tuple[str, ...]]]:
-        scenes = self._feed.scenes()
-        pixels = to_tensor(np.stack([s.pixels for s in scenes]), self._device)
-        with torch.autocast(self._device, torch.bfloat16):
-            latents = encode(self._vae, pixels.contiguous(memory_format=torch.channels_last))
-        return pack(latents.float().contiguous()).half().cpu(), [s.captions for s in scenes]
-
-    def _store(self, latents: torch.Tensor, captions: list[tuple[str, ...]]) -> None:
-        count = min(len(captions), self.size - self._next)
-        self.latents[self._next : self._next + count] = latents[:count]
-        self.captions[self._next : self._next + count] = captions[:count]
-        self._next = (self._next + count) % self.size
-
-    def renew(self) -> None:
-        self._store(*self._encode())
-
-    def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[str]]:
-        rows = rng.integers(self.size, size=size)
-        captions = [self.captions[i][int(rng.integers(len(self.captions[i])))] for i in rows]
-        return (self.latents[rows].to(self._device).float() - self.shift) * self.scale, captions
+    def __call__(self, captions: list[str]) -> list[torch.Tensor]:
+        how = {"padding": "max_length", "truncation": True, "max_length": LENGTH, "return_tensors": "pt"}
+        return [words_of(captions, **how)["input_ids"] for words_of in (self._t5, self._clip)]
 
 
-def words(captions: list[str], rng: np.random.Generator, long: bool) -> list[str]:
-    """Captions with some dropped and, in the long form, most of them dressed in filler."""
-    out = []
-    for caption in captions:
-        if rng.random() < DROP:
-            caption = ""
-        elif long and rng.random() < 0.7:
-            caption = FILLER[int(rng.integers(len(FILLER)))].format(caption)
-        out.append(caption)
-    return out
+def vocabulary(path: Path, pool: Pool) -> Tokenizer:
+    """The run's tokenizer, made from the pool's captions when there is none yet."""
+    if not path.exists():
+        train_tokenizer(pool.captions, pool.labels).save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
+@torch.no_grad()
+def begin_from(checkpoint: Path, model: Painter, tokenizer: Tokenizer) -> None:
+    """Take the weights of a FluxPipeline up. A token starts as the mean of the pieces that the checkpoint spells it with."""
+    from safetensors.torch import load_file
+
+    model.flux.load_state_dict(load_file(checkpoint / "transformer/diffusion_pytorch_model.safetensors"))
+    old = Tokenizer.from_file(str(checkpoint / "tokenizer_2/tokenizer.json"))
+    spelt = {i: old.encode(tokenizer.decode([i]), add_special_tokens=False).ids for i in range(3, tokenizer.get_vocab_size())}
+    for part, folder in ((model.t5, "text_encoder_2"), (model.clip, "text_encoder")):
+        given = load_file(checkpoint / folder / "model.safetensors")
+        own = part.state_dict()
+        for name, value in given.items():
+            target = own.get(name, own.get(name.removeprefix("text_model.")))
+            if target is None:
+                continue
+            if target.shape == value.shape:
+                target.copy_(value)
+            elif target.shape[1:] == value.shape[1:] and len(target) < len(value) and "position" in name:
+                target.copy_(value[: len(target)])
+            elif target.shape[1:] == value.shape[1:]:
+                target[:3] = value[:3].to(target)
+                for token, pieces in spelt.items():
+                    if pieces:
+                        target[token] = value[pieces].float().mean(0)
+
+
+def velocity_loss(model, latents, tokens, time_mean: float, ids) -> torch.Tensor:
+    device = latents.device
+    t = torch.sigmoid(torch.randn(len(latents), device=device) + time_mean)
+    noise = torch.randn_like(latents)
+    mixed = latents + t[:, None, None] * (noise - latents)
+    with torch.autocast(device.type, torch.bfloat16):
+        velocity = model(mixed, t, *(part.to(device) for part in tokens), ids)
+    return (velocity.float() - (noise - latents)).square().mean()
 
 
 def train(args: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rng = np.random.default_rng(int(time.time()))
-    started = time.monotonic()
     pool = Pool(args, device)
-    print(f"pool of {pool.size} scenes after {time.monotonic() - started:.0f} s", flush=True)
-    vocabulary = args.out / "tokenizer.json"
-    if not vocabulary.exists():
-        train_tokenizer([c for many in pool.captions for c in many] + [f.format("") for f in FILLER] * 50).save(
-            str(vocabulary)
-        )
-    tokenizer = Tokenizer.from_file(str(vocabulary))
-    t5_words, clip_words = t5_tokenizer(tokenizer), clip_tokenizer(tokenizer)
+    tokenizer = vocabulary(args.out / "tokenizer.json", pool)
+    words = Words(tokenizer)
     model = Painter(FluxConfig(num_layers=args.double, num_single_layers=args.single)).to(device)
+    if args.begin and not (args.out / "flow.pt").exists():
+        begin_from(args.begin, model, tokenizer)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    step = _resume(args.out / "flow.pt", model, optimiser, pool)
+    step = load(args.out / "flow.pt", model, optimiser)
     average = copy.deepcopy(model).eval()
     if step:
         average.load_state_dict(torch.load(args.out / "flow.pt", weights_only=True, map_location=device)["average"])
     compiled = torch.compile(model, dynamic=False) if args.compile else model
-    side = 4
+    ids = positions(LENGTH, SIDE, SIDE).to(device)
     clock, seen, begun, first = Clock(args.minutes), [], time.monotonic(), step
     while not clock.done():
-        lr = args.lr * min(1, (step + 1) / 200) * clock.decay()
+        lr = args.lr * min(1, (step - first + 1) / 200) * clock.decay()
         for group in optimiser.param_groups:
             group["lr"] = lr
         if step % args.renew_every == 0:
             pool.renew()
-        length = LENGTHS[0] if rng.random() < 0.85 else LENGTHS[1]
         latents, captions = pool.batch(args.batch, rng)
-        texts = words(captions, rng, length == LENGTHS[1])
-        tokens = [
-            words_of(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")["input_ids"]
-            for words_of in (t5_words, clip_words)
-        ]
-        t = torch.sigmoid(torch.randn(args.batch, device=device) + args.time_mean)
-        noise = torch.randn_like(latents)
-        mixed = latents + t[:, None, None] * (noise - latents)
-        with torch.autocast(device, torch.bfloat16):
-            velocity = compiled(mixed, t, *(ids.to(device) for ids in tokens), positions(length, side, side).to(device))
-        loss = (velocity.float() - (noise - latents)).square().mean()
+        captions = ["" if rng.random() < DROP else caption for caption in captions]
+        loss = velocity_loss(compiled, latents, words(captions), args.time_mean, ids)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         step += 1
-        _follow(average, model, min(EMA, step / (step + 50)))
+        follow(average, model, min(EMA, (step - first) / (step - first + 50)))
         seen.append(loss.item())
         if step % 50 == 0:
             rate = (step - first) * args.batch / (time.monotonic() - begun)
@@ -159,7 +141,8 @@ def train(args: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the running average towards the model."""
     own, new = list(average.state_dict().values()), list(model.state_dict().values())
     floats = [(a, b) for a, b in zip(own, new, strict=True) if a.is_floating_point()]
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
@@ -171,32 +154,19 @@ def _save(args, model, average, optimiser, step, pool) -> None:
          shift=pool.shift, scale=pool.scale)  # fmt: skip
 
 
-def _resume(path: Path, model: Painter, optimiser: torch.optim.Optimizer, pool: Pool) -> int:
-    """Load what there is; the latents' scale is measured once and then kept, for the weights depend on it."""
-    if path.exists():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        pool.shift, pool.scale = state["shift"], state["scale"]
-        return state["step"]
-    sample = pool.latents[:4096].float()
-    pool.shift, pool.scale = sample.mean().item(), 1 / sample.std().item()
-    print(f"latents: shift {pool.shift:.4f} scale {pool.scale:.4f}", flush=True)
-    return 0
-
-
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--lr", type=float, default=1.2e-3)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--double", type=int, default=2)
     parser.add_argument("--single", type=int, default=8)
     parser.add_argument("--time-mean", type=float, default=0.2)
-    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=list(STYLES))
-    parser.add_argument("--pool", type=int, default=40_000)
-    parser.add_argument("--renew-every", type=int, default=4)
+    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=["fluent-emoji-flat"])
+    parser.add_argument("--pool", type=int, default=24_000)
+    parser.add_argument("--renew-every", type=int, default=16)
     parser.add_argument("--save-every", type=int, default=250)
+    parser.add_argument("--begin", type=Path, help="checkpoint whose weights a new run takes up")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     args = parser.parse_args()
     train(args)

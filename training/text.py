@@ -1,40 +1,46 @@
 """The two text encoders and their one vocabulary.
 
-A byte-level BPE refuses no prompt and lets near words share pieces. As in FLUX, a T5 encoder gives the sequence
-(no attention mask: padding is seen, so the padded length is part of the model) and a CLIP encoder gives the pooled
-vector at the end-of-text token (causal, so its padding does not matter).
+A byte-level BPE refuses no prompt; the label of each concept is one token besides, since captions are written in a
+grammar of ours (`limner.engines.mini_scene`) and a thing that is one vector is learnt from far fewer pictures. As in
+FLUX, a T5 encoder gives the sequence (no attention mask: padding is seen, so the padded length is part of the model)
+and a CLIP encoder gives the pooled vector at the end-of-text token (causal, so its padding does not matter).
 """
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 PAD, END, START = "<pad>", "</s>", "<s>"
-VOCABULARY = 4096
-# Padded T5 lengths that the model is trained with; the engine takes the shorter one that holds the prompt.
-LENGTHS = (16, 32)
+# Pieces of BPE, and room for the labels after them.
+PIECES, VOCABULARY = 1024, 2048
+# Padded length that the model is trained with; three things on a coloured ground take 14.
+LENGTH = 16
 
 
-def train_tokenizer(captions: Iterable[str]) -> Tokenizer:
+def train_tokenizer(captions: Iterable[str], labels: Iterable[str]) -> Tokenizer:
+    """BPE pieces from `captions`, then one token for each of `labels`, which takes the space before it along."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=PIECES,
         special_tokens=[PAD, END, START],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(captions, trainer)
+    tokenizer.add_tokens([AddedToken(label, single_word=True, lstrip=True, normalized=True) for label in labels])
+    if tokenizer.get_vocab_size() > VOCABULARY:
+        raise ValueError(f"{tokenizer.get_vocab_size()} tokens do not fit in {VOCABULARY}")
     return tokenizer
 
 
 def t5_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     own = Tokenizer.from_str(tokenizer.to_str())
     own.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=own, pad_token=PAD, eos_token=END, model_max_length=LENGTHS[-1])
+    return PreTrainedTokenizerFast(tokenizer_object=own, pad_token=PAD, eos_token=END, model_max_length=LENGTH)
 
 
 def clip_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -43,7 +49,7 @@ def clip_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         single=f"{START} $A {END}", special_tokens=[(START, 2), (END, 1)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=own, pad_token=PAD, eos_token=END, bos_token=START, model_max_length=LENGTHS[-1]
+        tokenizer_object=own, pad_token=PAD, eos_token=END, bos_token=START, model_max_length=LENGTH
     )
 
 
@@ -61,7 +67,7 @@ def clip(width: int) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=VOCABULARY, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=1,
-            num_attention_heads=width // 32, max_position_embeddings=LENGTHS[-1], projection_dim=width,
+            num_attention_heads=width // 32, max_position_embeddings=LENGTH, projection_dim=width,
             pad_token_id=0, eos_token_id=1, bos_token_id=2,
         )
     )  # fmt: skip

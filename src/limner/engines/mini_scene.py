@@ -1,0 +1,101 @@
+"""What limner-mini can be asked for, and the one way to write it down.
+
+The model is trained on captions of this grammar alone, so a prompt is first read into a `Scene` (`mini_prompt.py`)
+and the scene's caption is what the model sees; in the answer it stands as `revised_prompt`. Training writes its
+captions by the same functions (training/scenes.py), so the two cannot drift apart.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+# At most so many things in one picture: sixteen tokens of picture do not hold more.
+MAX_THINGS = 3
+NUMBERS = ("", "a", "two", "three")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "light blue", "purple", "pink", "brown", "gray", "black", "beige", "white")
+# Colours that a thing can be turned to.
+TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black", "white")
+SIZES = ("small", "big")
+SIDES = ("left", "right")
+# Name of a place or a time -> how a caption says it.
+PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "grass": "on grass",
+        "sea": "by the sea",
+        "beach": "on the beach",
+        "snow": "in the snow",
+        "desert": "in the desert",
+        "sky": "in the sky",
+        "night": "at night",
+        "sunset": "at sunset",
+        "room": "in a room",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """A thing to draw, once or several times."""
+
+    # A concept's label: "cat".
+    label: str
+    # How often, 1..MAX_THINGS.
+    count: int = 1
+    # One of TINTS, or None for its own colours.
+    colour: str | None = None
+    # One of SIZES, or None.
+    size: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One picture in words."""
+
+    # One to MAX_THINGS, counted with their counts.
+    things: tuple[Thing, ...]
+    # The first of two things stands on the second, instead of to its left.
+    stacked: bool = False
+    # One of SIDES for a single thing, or None for the middle.
+    side: str | None = None
+    # One of COLOURS or a key of PLACES; None is white.
+    ground: str | None = None
+
+    def caption(self, spoken: Callable[[Thing], str] = lambda thing: thing.label) -> str:
+        """ "a red car on a blue background". The model knows labels in the singular; `spoken` is for people."""
+        named = [_named(thing, spoken(thing)) for thing in self.things]
+        if self.stacked and len(named) == 2:
+            text = " on ".join(named)
+        else:
+            text = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+        if self.side:
+            text += f" on the {self.side}"
+        if self.ground in PLACES:
+            text += f" {PLACES[self.ground]}"
+        elif self.ground:
+            text += f" on {article(self.ground)} {self.ground} background"
+        return text
+
+
+def _named(thing: Thing, noun: str) -> str:
+    words = [word for word in (thing.size, thing.colour) if word]
+    first = NUMBERS[thing.count] if thing.count > 1 else article(words[0] if words else noun)
+    return " ".join([first, *words, noun])
+
+
+def article(noun: str) -> str:
+    """ "a" or "an"."""
+    return "an" if noun[:1] in "aeiou" else "a"
+
+
+def plural(noun: str) -> str:
+    """The plural of an English noun, by the rules; good enough to be read."""
+    head, _, last = noun.rpartition(" ")
+    if last in ("fish", "sheep", "deer", "glasses", "sunglasses", "jeans", "shorts", "headphones", "scissors"):
+        made = last
+    elif last.endswith(("s", "x", "ch", "sh")):
+        made = f"{last}es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        made = f"{last[:-1]}ies"
+    else:
+        made = {"mouse": "mice", "goose": "geese", "person": "people", "man": "men", "woman": "women"}.get(last, f"{last}s")
+    return f"{head} {made}".strip()

@@ -1,0 +1,125 @@
+"""Write src/limner/mini/words: what people call the things that limner-mini draws, in ten languages.
+
+Names and keywords are Unicode CLDR's (`cldr-annotations-full`), joined to the drawings by their characters; English has
+the everyday words of concepts.py besides. Colours, numbers and places are in terms.toml.
+
+    python lexicon.py
+"""
+
+import argparse
+import json
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+from concepts import Concept, load_concepts, load_everyday
+from limner.engines.mini_scene import COLOURS, PLACES, plural
+from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
+from scenes import FAVOURITES
+
+HERE = Path(__file__).parent
+# A keyword of more things than this names a kind ("animal"), not a thing.
+SHARED = 4
+
+
+def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Folded name -> label, and folded keyword -> labels."""
+    path = packages / f"cldr-annotations-full/annotations/{code}/annotations.json"
+    table = json.loads(path.read_text())["annotations"]["annotations"]
+    names: dict[str, str] = {}
+    keywords: dict[str, list[str]] = defaultdict(list)
+    for concept in concepts:
+        character = "".join(chr(int(part, 16)) for part in concept.code.split("-"))
+        row = table.get(character) or table.get(character + "\ufe0f")
+        if row is None:
+            continue
+        for name in _phrases(row.get("tts", [])):
+            names.setdefault(name, concept.label)
+        for keyword in _phrases(row.get("default", [])):
+            if concept.label not in keywords[keyword]:
+                keywords[keyword].append(concept.label)
+    return names, keywords
+
+
+def _phrases(texts: list[str]) -> list[str]:
+    parts = [part for text in texts for part in re.split(r"[,،、:(（]", text)]
+    folded = [" ".join(split(part)) for part in parts]
+    return [f.replace(" ", "") if unspaced(f) else f for f in folded if len(f) > 1 or unspaced(f)]
+
+
+def owner(keyword: str, labels: list[str], names: dict[str, str], everyday: set[str]) -> str | None:
+    """Whom a keyword names: the only thing that has it, a favourite, an everyday thing so named, or the plainest of few."""
+    if len(labels) == 1:
+        return labels[0]
+    favourite = [label for label in labels if label in FAVOURITES]
+    if len(favourite) == 1:
+        return favourite[0]
+    named = [(len(name), label) for name, label in names.items() if label in labels and keyword in name]
+    common = sorted(pair for pair in named if pair[1] in everyday)
+    if common:
+        return common[0][1]
+    return min(labels, key=len) if len(labels) <= SHARED else None
+
+
+def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Exact phrases and stems of terms.toml with their senses."""
+    exact: dict[str, dict[str, str]] = defaultdict(dict)
+    stems: dict[str, dict[str, str]] = {}
+    rows = [("colour", c, w) for c in COLOURS for w in table["colours"].get(c, [])]
+    rows += [("place", p, w) for p in PLACES for w in table["places"][p]]
+    for kind, many in (("number", "numbers"), ("size", "sizes"), ("side", "sides")):
+        rows += [(kind, value, word) for value, words in table[many].items() for word in words]
+    rows += [(kind, kind, word) for kind in ("ground", "on", "under", "fill") for word in table[kind]]
+    for kind, value, word in rows:
+        if word.endswith("*"):
+            stems[fold(word[:-1])] = {kind: value}
+        else:
+            phrase = " ".join(split(word))
+            exact[phrase.replace(" ", "") if unspaced(phrase) else phrase].setdefault(kind, value)
+    return exact, stems
+
+
+def lexicon(packages: Path, code: str) -> dict:
+    concepts = load_concepts(packages)
+    everyday = {label.lower() for label in load_everyday()}
+    table = tomllib.loads((HERE / "terms.toml").read_text())[code]
+    exact, stems = terms_of(table)
+    names, keywords = names_of(packages, code, concepts)
+    if code == "en":
+        names = {" ".join(split(c.label)): c.label for c in concepts} | names
+        several = {plural(name) for name in names}
+        said = {" ".join(split(w)): c.label for c in concepts for w in c.names}
+        names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
+    for phrase, label in names.items():
+        # A word that only fills, or that is a number, is no thing.
+        if not {"fill", "number", "on", "under"} & exact[phrase].keys():
+            exact[phrase]["thing"] = label
+    if code == "en":
+        for phrase in names:
+            if plural(phrase) not in names:
+                exact[plural(phrase)].setdefault("things", names[phrase])
+    for keyword, labels in keywords.items():
+        label = owner(keyword, labels, names, everyday)
+        stemmed = any(keyword.startswith(stem) and len(keyword) - len(stem) <= ENDING for stem in stems)
+        if label and not exact[keyword] and not stemmed:
+            exact[keyword]["thing"] = label
+    whole = {"spoken": table["spoken"]} if code == "en" else {}
+    return whole | {"exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase}, "stems": stems}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, default=HERE / "node_modules")
+    parser.add_argument("--words", type=Path, default=HERE.parent / "src/limner/mini/words")
+    args = parser.parse_args()
+    args.words.mkdir(parents=True, exist_ok=True)
+    for code in LANGUAGES:
+        table = lexicon(args.packages, code)
+        text = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
+        (args.words / f"{code}.json").write_text(text + "\n", encoding="utf-8")
+        print(code, len(table["exact"]), "phrases", len(text), "characters")
+
+
+if __name__ == "__main__":
+    main()
