@@ -148,6 +148,8 @@ class Concept:
     code: str
     # Other words for it, most wanted first.
     names: tuple[str, ...]
+    # Whether the model is shown it: a line of taught.txt. The tokenizer has a place for the others.
+    taught: bool
 
 
 def load_concepts(packages: Path) -> list[Concept]:
@@ -159,12 +161,14 @@ def load_concepts(packages: Path) -> list[Concept]:
     taken = labels | {w for words in everyday.values() for w in words}
     # A keyword that several concepts share ("animal", "food") names none of them.
     uses = Counter(t for row in kept for t in row.get("tags", []))
+    taught = set((Path(__file__).parent / "taught.txt").read_text().splitlines())
     out = []
     for row in kept:
         label = row["label"]
         tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][:4]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
-        out.append(Concept(label=label.lower(), code=code, names=tuple(everyday.get(label, [])[:4]) + tuple(tags)))
+        names = tuple(everyday.get(label, [])[:4]) + tuple(tags)
+        out.append(Concept(label=label.lower(), code=code, names=names, taught=label.lower() in taught))
     return out
 
 

@@ -54,6 +54,8 @@ class Image:
     seed: int
     # Which of the request's pictures it is, 0..n-1.
     index: int
+    # What the model took the prompt for, where it says so; "" where it was taken as it stood.
+    prompt: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,135 @@
+"""The graphs of limner-mini in onnxruntime, and what their inputs and outputs are.
+
+Shapes: B rows, N image tokens, C = 4 * latent channels, S padded text tokens, J and P widths of text and pooled text.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import EngineError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # text (1, S, J) and pooled (1, P) of one caption.
+    Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+END, START, PAD = 1, 2, 0
+TEXT, FLUX, DECODER, ENCODER, TOKENIZER = "text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "tokenizer.json"
+# Captions whose embeddings are kept, some 20 KB each.
+KEPT_EMBEDDINGS = 256
+
+
+class Graphs:
+    """The weights in `limner/mini`, ready to run. Not for several threads at once."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+        # card.json: what must be known of these very weights.
+        self.facts: dict[str, Any] = json.loads((files("limner") / "mini" / "card.json").read_text())
+        self._sessions: dict[str, Any] = {}
+        self._embeddings: OrderedDict[str, Embedding] = OrderedDict()
+
+    @property
+    def side(self) -> int:
+        """Image tokens a side at the native size."""
+        return int(self.facts["native"] // self.facts["pixels_per_token"])
+
+    def load(self) -> None:
+        """Open what every picture needs; the encoder follows with the first edit. Raises EngineError."""
+        from tokenizers import Tokenizer
+
+        self._tokenizer: Tokenizer = Tokenizer.from_str(self._file(TOKENIZER).decode())
+        for name in (TEXT, FLUX, DECODER):
+            self._session(name)
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._sessions.clear()
+        self._embeddings.clear()
+
+    def embed(self, captions: Sequence[str]) -> list["Embedding"]:
+        """One embedding a caption, kept by its bytes; the unknown ones in one run."""
+        new = [caption for caption in dict.fromkeys(captions) if caption not in self._embeddings]
+        # Each by itself: the padded length is part of the model and must not depend on the company.
+        for caption in new:
+            self._embeddings[caption] = self._encode(caption)
+        for caption in captions:
+            self._embeddings.move_to_end(caption)
+        found = [self._embeddings[caption] for caption in captions]
+        while len(self._embeddings) > KEPT_EMBEDDINGS:
+            self._embeddings.popitem(last=False)
+        return found
+
+    def velocity(
+        self,
+        latents: "NDArray[np.float32]",
+        times: "NDArray[np.float32]",
+        text: "NDArray[np.float32]",
+        pooled: "NDArray[np.float32]",
+    ) -> "NDArray[np.float32]":
+        """Noise minus picture at times 0..1 (B,), where 1 is noise: (B, N, C) for latents (B, N, C)."""
+        inputs = {"latents": latents, "t": times, "text": text, "pooled": pooled, "ids": self._places(text.shape[1])}
+        return self._session(FLUX).run(None, inputs)[0]
+
+    def draw(self, latents: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+        """Packed latents (1, N, C) to pixels (H, W, 3)."""
+        side, channels = self.side, self.facts["latent_channels"]
+        grid = latents.reshape(1, side, side, channels, 2, 2).transpose(0, 3, 1, 4, 2, 5)
+        return self._session(DECODER).run(None, {"latents": grid.reshape(1, channels, 2 * side, 2 * side)})[0][0]
+
+    def see(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float32]":
+        """A picture (H, W, 3) at the native size to unpacked latents (1, channels, h, w)."""
+        return self._session(ENCODER).run(None, {"pixels": pixels[None]})[0]
+
+    def _session(self, name: str) -> Any:
+        if name not in self._sessions:
+            import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
+
+            # It ships no types.
+            ort: Any = onnxruntime
+            options = ort.SessionOptions()
+            options.intra_op_num_threads = self._threads or 0
+            # Spinning workers would burn a core between steps while the encoder and the server want it.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            options.log_severity_level = 3
+            # From bytes, never a path: no external data file can be pulled in.
+            self._sessions[name] = ort.InferenceSession(
+                self._file(name), options, providers=["CPUExecutionProvider"]
+            )
+        return self._sessions[name]
+
+    def _file(self, name: str) -> bytes:
+        data = (files("limner") / "mini" / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.facts["files"][name]:
+            raise EngineError(f"The weights file {name} is damaged; install limner again.")
+        return data
+
+    def _encode(self, caption: str) -> "Embedding":
+        """Padded to the shortest of the trained lengths that holds it, cut at the longest."""
+        import numpy as np
+
+        ids = self._tokenizer.encode(caption, add_special_tokens=False).ids
+        lengths: list[int] = self.facts["lengths"]
+        length = next((length for length in lengths if len(ids) < length), lengths[-1])
+        t5_ids = np.full((1, length), PAD, np.int64)
+        clip_ids = np.full((1, lengths[-1]), PAD, np.int64)
+        for row, whole in ((t5_ids, [*ids[: length - 1], END]), (clip_ids, [START, *ids[: lengths[-1] - 2], END])):
+            row[0, : len(whole)] = whole
+        text, pooled = self._session(TEXT).run(None, {"t5_ids": t5_ids, "clip_ids": clip_ids})
+        return text, pooled
+
+    def _places(self, words: int) -> "NDArray[np.float32]":
+        """Rotary positions (S + N, 3): text at the origin, image tokens at (0, row, column)."""
+        import numpy as np
+
+        side = self.side
+        ids = np.zeros((words + side * side, 3), np.float32)
+        ids[words:, 1] = np.repeat(np.arange(side), side)
+        ids[words:, 2] = np.tile(np.arange(side), side)
+        return ids
