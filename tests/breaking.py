@@ -3,10 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Self
 
 from limner.engines.mini import MiniEngine
+from limner.engines.mini_sampler import Sample
 from limner.errors import EngineError, InvalidRequestError
 from limner.types import Event, ImageRequest
 from tests.fakes import GradientEngine, noted
@@ -19,14 +20,9 @@ class CountedMini(MiniEngine):
         super().__init__(threads=1)
         self.ledger = ledger
 
-    def sample(self, *arguments: Any) -> Iterator[Any]:
-        stepping = super().sample(*arguments)
-        while True:
-            noted(self.ledger)
-            try:
-                yield next(stepping)
-            except StopIteration:
-                return
+    def advance(self, samples: Sequence[Sample]) -> None:
+        noted(self.ledger)
+        super().advance(samples)
 
 
 class BreakingEngine(GradientEngine):

@@ -119,7 +119,8 @@ egg=eggs; snow-capped mountain=snowy mountain; beach with umbrella=beach; desert
 sun=sunshine; crescent moon=moon; ringed planet=saturn; droplet=water drop,drop; water wave=wave,ocean,sea
 cloud with rain=rain; cloud with snow=snow; cloud with lightning=thunder; high voltage=lightning,bolt
 rose=red rose; blossom=flower,daisy; potted plant=plant; maple leaf=leaf; mushroom=toadstool,red mushroom
-cat=kitty,kitten; dog=puppy,doggy; lady beetle=ladybug,ladybird; honeybee=bee; spouting whale=big whale; T-Rex=dinosaur,tyrannosaurus; mouse=rat mouse
+cat=kitty,kitten; dog=puppy,doggy; lady beetle=ladybug,ladybird; honeybee=bee
+spouting whale=big whale; T-Rex=dinosaur,tyrannosaurus; mouse=rat mouse
 chicken=hen; hatching chick=chick; pig=piglet; rabbit=bunny,hare; bear=brown bear,teddy; tropical fish=clownfish
 bellhop bell=service bell; alarm clock=clock; mantelpiece clock=old clock; light bulb=bulb,lamp,idea; candle=candles
 closed book=book,red book; books=stack of books; necktie=tie; t-shirt=shirt; jeans=pants,trousers; billed cap=cap

@@ -23,7 +23,12 @@ GROUNDS = {
     "brown": (140, 96, 66), "gray": (150, 152, 156), "black": (22, 22, 26), "beige": (240, 226, 200),
 }  # fmt: skip
 # Colours without a hue of their own: degrees, share of the saturation kept, least value, share of the value kept.
-SHADES = {"brown": (25, 0.75, 0, 0.6), "gray": (0, 0.05, 20, 0.6), "black": (0, 0.1, 10, 0.2), "white": (0, 0.05, 190, 0.25)}
+SHADES = {
+    "brown": (25, 0.75, 0, 0.6),
+    "gray": (0, 0.05, 20, 0.6),
+    "black": (0, 0.1, 10, 0.2),
+    "white": (0, 0.05, 190, 0.25),
+}
 HUES = {"red": 0, "orange": 28, "yellow": 52, "green": 125, "blue": 214, "purple": 275, "pink": 325}
 
 

@@ -65,12 +65,14 @@ def vocabulary(path: Path, pool: Pool) -> Tokenizer:
 
 @torch.no_grad()
 def begin_from(checkpoint: Path, model: Painter, tokenizer: Tokenizer) -> None:
-    """Take the weights of a FluxPipeline up. A token starts as the mean of the pieces that the checkpoint spells it with."""
+    """Take the weights of a FluxPipeline up. A token starts as the mean of its pieces there."""
     from safetensors.torch import load_file
 
     model.flux.load_state_dict(load_file(checkpoint / "transformer/diffusion_pytorch_model.safetensors"))
     old = Tokenizer.from_file(str(checkpoint / "tokenizer_2/tokenizer.json"))
-    spelt = {i: old.encode(tokenizer.decode([i]), add_special_tokens=False).ids for i in range(3, tokenizer.get_vocab_size())}
+    spelt = {
+        i: old.encode(tokenizer.decode([i]), add_special_tokens=False).ids for i in range(3, tokenizer.get_vocab_size())
+    }
     for part, folder in ((model.t5, "text_encoder_2"), (model.clip, "text_encoder")):
         given = load_file(checkpoint / folder / "model.safetensors")
         own = part.state_dict()

@@ -49,7 +49,7 @@ def _phrases(texts: list[str]) -> list[str]:
 
 
 def owner(keyword: str, labels: list[str], names: dict[str, str], everyday: set[str]) -> str | None:
-    """Whom a keyword names: the only thing that has it, a favourite, an everyday thing so named, or the plainest of few."""
+    """Whom a keyword names: the only thing that has it, a favourite, an everyday thing so called, or the plainest."""
     if len(labels) == 1:
         return labels[0]
     favourite = [label for label in labels if label in FAVOURITES]
@@ -89,8 +89,10 @@ def lexicon(packages: Path, code: str) -> dict:
     if code == "en":
         names = {" ".join(split(c.label)): c.label for c in concepts} | names
         several = {plural(name) for name in names}
-        said = {" ".join(split(w)): c.label for c in concepts for w in c.names}
+        said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
         names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
+    extra = table.get("things", {})
+    names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
     for phrase, label in names.items():
         # A word that only fills, or that is a number, is no thing.
         if not {"fill", "number", "on", "under"} & exact[phrase].keys():
@@ -105,7 +107,10 @@ def lexicon(packages: Path, code: str) -> dict:
         if label and not exact[keyword] and not stemmed:
             exact[keyword]["thing"] = label
     whole = {"spoken": table["spoken"]} if code == "en" else {}
-    return whole | {"exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase}, "stems": stems}
+    return whole | {
+        "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
+        "stems": stems,
+    }
 
 
 def main() -> None:

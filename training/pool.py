@@ -14,7 +14,7 @@ from scenes import Composer
 
 
 class Pool:
-    """Packed latents of composed scenes with their captions, kept on disk and renewed a little at each call of `renew`."""
+    """Packed latents of composed scenes with their captions, kept on disk and renewed a little at each `renew`."""
 
     def __init__(self, args: argparse.Namespace, device: str):
         drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))

@@ -8,7 +8,7 @@ own JSON under `limner`, which `limner again` reads; and the IPTC mark that a tr
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from limner import png, types
@@ -88,14 +88,7 @@ def encode(image: Image, request: ImageRequest, made: Mapping[str, Any] | None, 
         raise EngineError("The model made a transparent picture, which no JPEG can hold; ask for png or webp.")
     else:
         data = _by_pillow(image, mode, request, told)
-    return Image(
-        data=data,
-        mime=OUTPUT_FORMATS[request.output_format],
-        width=image.width,
-        height=image.height,
-        seed=image.seed,
-        index=image.index,
-    )
+    return replace(image, data=data, mime=OUTPUT_FORMATS[request.output_format])
 
 
 def _texts(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:

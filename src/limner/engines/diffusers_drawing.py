@@ -250,5 +250,5 @@ def strength_of(request: ImageRequest, family: Family) -> float:
 
 
 def _picture(row: Row, data: bytes) -> Image:
-    size = {"width": row.request.width, "height": row.request.height}
-    return Image(data=data, mime=RAW_RGB, **size, seed=row.seed, index=row.index)
+    width, height = row.request.width, row.request.height
+    return Image(data=data, mime=RAW_RGB, width=width, height=height, seed=row.seed, index=row.index)

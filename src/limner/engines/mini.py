@@ -30,9 +30,9 @@ ABOUT = (
     "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 280 "
     "everyday things in the manner of emoji, one to three of them, on white, on a coloured ground or in a plain place. "
     "It reads ten languages; what it does not know it takes for the nearest thing that it knows, and revised_prompt "
-    "says what it understood. It draws at 256x256; any other size is that picture resampled, with its ground carried on "
-    "to the edges. A transparent background is derived: what is of the ground's colour and touches the border is taken "
-    "away. It is not FLUX."
+    "says what it understood. It draws at 256x256; any other size is that picture resampled, with its ground carried "
+    "on to the edges. A transparent background is derived: what is of the ground's colour and touches the border is "
+    "taken away. It is not FLUX."
 )
 EDITING = ("edit", "mask", "vary")
 
@@ -71,7 +71,7 @@ class MiniEngine:
 
     async def __aenter__(self) -> Self:
         await asyncio.get_running_loop().run_in_executor(self._worker, self._graphs.load)
-        self._batch = Batch(self.advance, self._worker)
+        self._batch = Batch(lambda samples: self.advance(samples), self._worker)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -106,7 +106,9 @@ class Batch:
                 await self._wake.wait()
                 continue
             # Not awaited by itself: what it raises belongs to the readers.
-            self._step = asyncio.gather(loop.run_in_executor(self._executor, self._work, chosen), return_exceptions=True)
+            self._step = asyncio.gather(
+                loop.run_in_executor(self._executor, self._work, chosen), return_exceptions=True
+            )
             (made,) = await self._step
             self._step = None
             for drawing in dict(chosen):

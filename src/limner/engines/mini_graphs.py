@@ -99,9 +99,7 @@ class Graphs:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             options.log_severity_level = 3
             # From bytes, never a path: no external data file can be pulled in.
-            self._sessions[name] = ort.InferenceSession(
-                self._file(name), options, providers=["CPUExecutionProvider"]
-            )
+            self._sessions[name] = ort.InferenceSession(self._file(name), options, providers=["CPUExecutionProvider"])
         return self._sessions[name]
 
     def _file(self, name: str) -> bytes:

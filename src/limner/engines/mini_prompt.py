@@ -65,7 +65,7 @@ class Reader:
         if item.senses or len(item.text) < 3:
             return item
         others = (self._language(code).senses(item.text) for code in LANGUAGES if code != language.code)
-        senses: Senses = next((s for s in others if "thing" in s), {}) or language.inflected(item.text)
+        senses: Senses = next((s for s in others if "thing" in s), Senses()) or language.inflected(item.text)
         return replace(item, senses=senses)
 
     def _alike(self, language: Language, item: Found) -> Found:
@@ -158,4 +158,6 @@ class _Parser:
             room -= count
             alone = len(at) == 1 and count == 1
             label = senses.get("thing") or senses["things"]
+            # "a red red apple" says it twice.
+            colour = None if colour and label.startswith(colour) else colour
             yield Thing(label=label, count=count, colour=colour if alone else None, size=size if alone else None)

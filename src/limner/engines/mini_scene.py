@@ -12,7 +12,21 @@ from types import MappingProxyType
 # At most so many things in one picture: sixteen tokens of picture do not hold more.
 MAX_THINGS = 3
 NUMBERS = ("", "a", "two", "three")
-COLOURS = ("red", "orange", "yellow", "green", "blue", "light blue", "purple", "pink", "brown", "gray", "black", "beige", "white")
+COLOURS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "light blue",
+    "purple",
+    "pink",
+    "brown",
+    "gray",
+    "black",
+    "beige",
+    "white",
+)
 # Colours that a thing can be turned to.
 TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black", "white")
 SIZES = ("small", "big")
@@ -69,7 +83,7 @@ class Scene:
             text = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
         if self.side:
             text += f" on the {self.side}"
-        if self.ground in PLACES:
+        if self.ground and self.ground in PLACES:
             text += f" {PLACES[self.ground]}"
         elif self.ground:
             text += f" on {article(self.ground)} {self.ground} background"
@@ -97,5 +111,7 @@ def plural(noun: str) -> str:
     elif last.endswith("y") and last[-2:-1] not in "aeiou":
         made = f"{last[:-1]}ies"
     else:
-        made = {"mouse": "mice", "goose": "geese", "person": "people", "man": "men", "woman": "women"}.get(last, f"{last}s")
+        made = {"mouse": "mice", "goose": "geese", "person": "people", "man": "men", "woman": "women"}.get(
+            last, f"{last}s"
+        )
     return f"{head} {made}".strip()

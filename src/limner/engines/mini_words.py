@@ -23,7 +23,7 @@ _ARABIC_PREFIXES = ("وال", "بال", "لل", "ال", "و", "ب")
 
 
 def fold(text: str) -> str:
-    """Case, accents, Arabic vowel signs and letter forms, and the difference of kana away; other scripts keep their signs."""
+    """Without case, accents, Arabic vowel signs and letter forms, and all kana one; other scripts keep their signs."""
     plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
     kept = "".join(c for c in plain if not ("\u0300" <= c <= "\u036f" or "\u064b" <= c <= "\u065f" or c == "\u0670"))
     return unicodedata.normalize("NFC", kept).translate(_SAME)
@@ -46,7 +46,7 @@ class Found:
     # The words as they stood, folded.
     text: str
     # What it can mean; empty when nothing is known.
-    senses: Senses = field(default_factory=dict)
+    senses: Senses = field(default_factory=Senses)
 
 
 class Language:
@@ -54,7 +54,9 @@ class Language:
 
     def __init__(self, code: str) -> None:
         self.code = code
-        table: dict[str, Any] = json.loads((files("limner") / "mini/words" / f"{code}.json").read_text(encoding="utf-8"))
+        table: dict[str, Any] = json.loads(
+            (files("limner") / "mini/words" / f"{code}.json").read_text(encoding="utf-8")
+        )
         self._exact: dict[str, Senses] = table["exact"]
         self._stems: dict[str, Senses] = table["stems"]
         # Label -> how people say it, where that differs; English only.
@@ -109,7 +111,12 @@ class Language:
     def alike(self, word: str) -> tuple[float, Senses]:
         """The meaning of the thing whose name shares most letter triples with this word, and the share."""
         own = _triples(word)
-        scored = ((_dice(own, _triples(name)), name) for names in self._singles.values() for name in names if self._thing(name))
+        scored = (
+            (_dice(own, _triples(name)), name)
+            for names in self._singles.values()
+            for name in names
+            if self._thing(name)
+        )
         share, name = max(scored, default=(0.0, ""))
         return (share, self._exact[name]) if share >= ALIKE else (0.0, {})
 

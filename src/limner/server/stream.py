@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -51,18 +52,22 @@ async def frames(
     Raises:
         EngineError: the engine broke, or gave another number of pictures than it should.
     """
-    previews = made = 0
+    made = 0
+    # Pictures of one request may be drawn side by side.
+    previews = Counter[int]()
     usage = wire.usage(replace(request, n=1))
     async with contextlib.aclosing(events):
         async for event in events:
             if isinstance(event, Preview):
-                said = _said(f"{kind}.partial_image", event.image, request) | {"partial_image_index": previews}
-                previews += 1
+                said = _said(f"{kind}.partial_image", event.image, request) | {
+                    "partial_image_index": previews[event.image.index]
+                }
+                previews[event.image.index] += 1
                 yield wire.frame(said, event.image.data)
             elif isinstance(event, Image):
                 said = _said(f"{kind}.completed", event, request)
                 said |= {"model": request.model, "seed": event.seed, "usage": usage}
-                previews, made = 0, made + 1
+                made += 1
                 if keep is not None:
                     yield wire.frame(said | {"url": await keep(event)})
                 else:

@@ -247,7 +247,7 @@ def write(
     parts: list[Piece] = []
     for index, image in enumerate(images):
         said: dict[str, Any] = {"url": urls[index]} if urls else {}
-        said |= {"revised_prompt": request.prompt, "seed": image.seed}
+        said |= {"revised_prompt": image.prompt or request.prompt, "seed": image.seed}
         parts += [b"," if index else b"", *_pieces(said, image.data if b64 else None)]
     head: dict[str, Any] = {
         "created": int(time.time()),

@@ -1,0 +1,122 @@
+"""What limner-mini takes a prompt for."""
+
+import pytest
+
+from limner.engines.mini_prompt import Reader
+from limner.engines.mini_scene import COLOURS, PLACES
+from limner.engines.mini_words import LANGUAGES
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+def understood(reader: Reader, prompt: str) -> str | None:
+    scene = reader.read(prompt)
+    return reader.spoken(scene) if scene else None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meaning"),
+    [
+        ("a cat", "a cat"),
+        ("A CAT!", "a cat"),
+        ("hello world user", "a waving hand, a globe and a person"),
+        ("a kitty", "a cat"),
+        ("catz", "a cat"),
+        ("elefant", "an elephant"),
+        ("two cats on a green background", "two cats on a green background"),
+        ("cats", "two cats"),
+        ("seven cats", "two cats"),
+        ("a cat and a dog", "a cat and a dog"),
+        ("a cat on a chair", "a cat on a chair"),
+        ("a bird under an umbrella", "an umbrella on a bird"),
+        ("a cat on blue", "a cat on a blue background"),
+        ("a red car", "a red car"),
+        ("a red apple", "a red apple"),
+        ("a small robot on the left", "a small robot on the left"),
+        ("a beach", "a beach"),
+        ("a dog on the beach", "a dog on the beach"),
+        ("three birds in the sky", "three birds in the sky"),
+        ("a photo of an astronaut riding a horse, highly detailed, 4k", "an astronaut and a horse"),
+        ("a red apple, a banana, a pear and a lemon", "a red apple, a banana and a pear"),
+        ("blockchain synergy", None),
+        ("!!!", None),
+        ("", None),
+    ],
+)
+def test_english(reader: Reader, prompt: str, meaning: str | None) -> None:
+    assert understood(reader, prompt) == meaning
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meaning"),
+    [
+        ("нарисуй красную машину на синем фоне", "a red car on a blue background"),
+        ("две кошки", "two cats"),
+        ("кот и собака", "a cat and a dog"),
+        ("un gato negro sobre fondo azul", "a black cat on a blue background"),
+        ("un chat et un chien", "a cat and a dog"),
+        ("une voiture rouge", "a red car"),
+        ("eine Katze und ein Hund im Schnee", "a cat and a dog in the snow"),
+        ("um gato na praia", "a cat on the beach"),
+        ("一只猫和一只狗", "a cat and a dog"),
+        ("两只猫", "two cats"),
+        ("赤いリンゴ", "a red apple"),
+        ("夜の猫", "a cat at night"),
+        ("سيارة حمراء", "a red car"),
+        ("قطة وكلب", "a cat and a dog"),
+        ("लाल कार", "a red car"),
+        ("बिल्ली और कुत्ता", "a cat and a dog"),
+    ],
+)
+def test_other_languages(reader: Reader, prompt: str, meaning: str) -> None:
+    assert understood(reader, prompt) == meaning
+
+
+# What people of each language say for twelve everyday things.
+EVERYDAY = {
+    "cat dog house car tree bird fish horse banana rocket guitar pizza": (
+        "cat dog house car tree bird fish horse banana rocket guitar pizza",
+        "кот собака дом машина дерево птица рыба лошадь банан ракета гитара пицца",
+        "gato perro casa coche árbol pájaro pez caballo plátano cohete guitarra pizza",
+        "chat chien maison voiture arbre oiseau poisson cheval banane fusée guitare pizza",
+        "Katze Hund Haus Auto Baum Vogel Fisch Pferd Banane Rakete Gitarre Pizza",
+        "gato cachorro casa carro árvore pássaro peixe cavalo banana foguete violão pizza",
+        "猫 狗 房子 汽车 树 鸟 鱼 马 香蕉 火箭 吉他 披萨",
+        "猫 犬 家 車 木 鳥 魚 馬 バナナ ロケット ギター ピザ",
+        "قطة كلب منزل سيارة شجرة طائر سمكة حصان موز صاروخ غيتار بيتزا",
+        "बिल्ली कुत्ता घर कार पेड़ पक्षी मछली घोड़ा केला रॉकेट गिटार पिज़्ज़ा",
+    )
+}
+
+
+@pytest.mark.parametrize("language", range(len(LANGUAGES)), ids=LANGUAGES)
+def test_everyday_things_in_ten_languages(reader: Reader, language: int) -> None:
+    ((english, lines),) = EVERYDAY.items()
+    wanted = dict(zip(lines[language].split(), english.split(), strict=True))
+    wrong = {
+        word: understood(reader, word)
+        for word, thing in wanted.items()
+        if thing not in (understood(reader, word) or "")
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_every_colour_of_the_ground(reader: Reader, colour: str) -> None:
+    assert (understood(reader, f"a cat on a {colour} background") or "").endswith(f"{colour} background")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place(reader: Reader, place: str) -> None:
+    assert understood(reader, f"a cat {PLACES[place]}") == f"a cat {PLACES[place]}"
+
+
+def test_what_was_understood_is_understood_again(reader: Reader) -> None:
+    """revised_prompt, sent back, means the same."""
+    for prompt in ("два кота на пляже", "a small red car", "hello world user", "un perro a la izquierda", "ocean"):
+        scene = reader.read(prompt)
+        assert scene is not None
+        assert reader.read(reader.spoken(scene)) == scene
