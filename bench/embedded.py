@@ -53,17 +53,18 @@ def bare() -> None:
     )
     side = facts["native"] // facts["pixels_per_token"]
     channels = facts["latent_channels"]
-    short, long = facts["lengths"]
-    latents = np.zeros((2, side * side, 4 * channels), np.float32)
+    short, long = facts["lengths"][0], facts["lengths"][-1]
     places = np.zeros((short + side * side, 3), np.float32)
 
     def draw(wish: dict[str, Any]) -> bytes:
+        rows = 1 if wish["guidance"] == 1 else 2
+        latents = np.zeros((rows, side * side, 4 * channels), np.float32)
         words, pooled = text.run(
-            None, {"t5_ids": np.zeros((2, short), np.int64), "clip_ids": np.zeros((2, long), np.int64)}
+            None, {"t5_ids": np.zeros((rows, short), np.int64), "clip_ids": np.zeros((rows, long), np.int64)}
         )
         inputs = {"latents": latents, "text": words, "pooled": pooled, "ids": places}
         for _ in range(wish["steps"]):
-            flux.run(None, inputs | {"t": np.ones(2, np.float32)})
+            flux.run(None, inputs | {"t": np.ones(rows, np.float32)})
         (pixels,) = decoder.run(None, {"latents": np.zeros((1, channels, 2 * side, 2 * side), np.float32)})
         return pixels.tobytes()
 

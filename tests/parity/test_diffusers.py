@@ -3,6 +3,8 @@
 Runs where torch and diffusers are installed (`make test` makes an environment for it); the core never needs them.
 """
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +36,16 @@ async def ours(engine: MiniEngine, prompt: str, **wishes) -> np.ndarray:
 
 
 def theirs(
-    pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float, length: int
+    pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float
 ) -> np.ndarray:
+    _, caption = engine.understood(prompt)
+    # Padding is seen by the model, so the padded length is part of it: the shortest of the trained ones that holds it.
+    lengths = json.loads((files("limner") / "mini/card.json").read_text())["lengths"]
+    tokens = len(pipeline.tokenizer_2(caption)["input_ids"])
+    length = next((length for length in lengths if tokens <= length), lengths[-1])
     guided = {"negative_prompt": "", "true_cfg_scale": guidance} if guidance != 1 else {}
     made = pipeline(
-        prompt=prompt,
+        prompt=caption,
         width=256,
         height=256,
         num_inference_steps=steps,
@@ -51,25 +58,20 @@ def theirs(
 
 
 @pytest.mark.parametrize(
-    ("prompt", "seed", "steps", "guidance", "length"),
+    ("prompt", "seed", "steps", "guidance"),
     [
-        ("a cat", 7, 16, 3.0, 16),
-        ("a red apple on a blue background", 1, 8, 1.0, 16),
-        ("hello world user", 3, 28, 4.5, 16),
-        (
-            "a high quality photo of two rockets and a house beside a very tall green tree at night, sharp",
-            5,
-            4,
-            3.0,
-            32,
-        ),
-        ("кот 🐈", 2, 8, 3.0, 16),
+        ("a cat", 7, 16, 3.0),
+        ("a red apple on a blue background", 1, 8, 1.0),
+        ("hello world user", 3, 28, 4.5),
+        ("кот 🐈", 2, 8, 3.0),
+        # Nothing known in it: the model sees the prompt itself, cut at its longest length.
+        ("quo usque tandem abutere patientia nostra quamdiu etiam furor iste tuus nos eludet quem ad finem", 5, 4, 3.0),
     ],
 )
-async def test_same_picture_as_diffusers(pipeline, prompt, seed, steps, guidance, length):
-    """Prompt, seed, steps and guidance equal: no pixel differs by more than 2 of 255."""
+async def test_same_picture_as_diffusers(pipeline, prompt, seed, steps, guidance):
+    """What is understood, seed, steps and guidance equal: no pixel differs by more than 2 of 255."""
     async with MiniEngine() as engine:
         wishes = {"seed": seed, "num_inference_steps": steps, "guidance_scale": guidance}
         mine = await ours(engine, prompt, **wishes)
-        other = theirs(pipeline, engine, prompt, seed, steps, guidance, length)
+        other = theirs(pipeline, engine, prompt, seed, steps, guidance)
     assert np.abs(mine.astype(int) - other.astype(int)).max() <= 2
