@@ -56,7 +56,7 @@ def main() -> None:
     pipeline = load()
     if "--once" in sys.argv:
         out = sys.argv[sys.argv.index("--once") + 1]
-        wish = {"prompt": PROMPT, "size": 256, "native": 256, "steps": 16, "guidance": 3.0, "seed": 7}
+        wish = {"prompt": PROMPT, "size": 256, "native": 256, "steps": 4, "guidance": 2.0, "seed": 7}
         draw(pipeline, wish).save(out)
         return
     facts = {"diffusers": diffusers.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}

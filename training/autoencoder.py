@@ -86,17 +86,25 @@ def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
     return vae.encoder(pixels)[:, :LATENTS]
 
 
-def encoder_of(run: Path, checkpoint: Path | None = None) -> tuple[AutoencoderKL, float, float]:
-    """The autoencoder whose encoder fixes what latents mean, with their shift and scale; from a checkpoint or a run.
+def encoder_of(run: Path) -> tuple[AutoencoderKL, int]:
+    """The autoencoder whose encoder fixes what latents mean, and the pixels a side of the pictures that it reads.
 
-    The scale is measured once and then kept, for the flow's weights depend on it.
+    The inner one where the run has it, since it reads few pixels; the outer one learnt the same latents.
     """
-    if checkpoint:
-        vae = AutoencoderKL.from_pretrained(checkpoint / "vae", torch_dtype=torch.float32)
-        return vae, vae.config.shift_factor, vae.config.scaling_factor
-    vae = build((*OUTER, *INNER))
-    load(run / "outer.pt", vae)
-    return vae, 0.0, 1.0
+    if (run / "inner.pt").exists():
+        vae, size, name = build(INNER), INNER_SIZE, "inner.pt"
+    else:
+        vae, size, name = build((*OUTER, *INNER)), OUTER_SIZE, "outer.pt"
+    load(run / name, vae)
+    return vae, size
+
+
+def begin_outer(run: Path, checkpoint: Path) -> tuple[float, float]:
+    """Take a checkpoint's autoencoder up as the run's outer one; its latents' shift and scale."""
+    vae = AutoencoderKL.from_pretrained(checkpoint / "vae", torch_dtype=torch.float32)
+    if not (run / "outer.pt").exists():
+        save(run / "outer.pt", vae, None, 0)
+    return vae.config.shift_factor, vae.config.scaling_factor
 
 
 def to_tensor(pixels: np.ndarray, device: str) -> torch.Tensor:
@@ -136,28 +144,33 @@ def train(stage: str, args: argparse.Namespace) -> None:
     drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
     feed = Feed(Composer(drawings, size), args.batch, seed=int(time.time()))
     inner = build(INNER)
-    if stage == "outer":
+    # A run that began from a checkpoint has no inner one: its outer encoder stays as it is, and the decoder learns on.
+    taught = stage == "outer" and (args.out / "inner.pt").exists()
+    if taught:
         load(args.out / "inner.pt", inner)
         inner.to(device).eval()
     vae = (straighten(inner) if stage == "inner" else grow(inner)).to(device, memory_format=torch.channels_last)
+    vae.encoder.requires_grad_(stage == "inner" or taught)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=1e-3)
     step = load(args.out / f"{stage}.pt", vae, optimiser)
+    first = step
     clock = Clock(args.minutes)
     seen = []
     while not clock.done():
         for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 100) * clock.decay()
+            group["lr"] = args.lr * min(1, (step - first + 1) / 100) * clock.decay()
         target = to_tensor(feed.pixels(), device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             latents = encode(vae, target)
-            if stage == "outer":
+            known = latents.float()
+            if taught:
                 with torch.no_grad():
                     known = encode(inner, F.avg_pool2d(target, OUTER_SIZE // INNER_SIZE)).float()
-            source = latents.float() if stage == "inner" else known
+            source = known
             drawn = vae.decode(source + LATENT_NOISE * torch.randn_like(source), return_dict=False)[0]
         loss, mse = loss_of(drawn, target)
         # A weak pull keeps the latents near unit scale without the full KL term.
-        pull = 1e-3 * latents.float().square().mean() if stage == "inner" else F.mse_loss(latents.float(), known)
+        pull = F.mse_loss(latents.float(), known) if taught else 1e-3 * latents.float().square().mean()
         optimiser.zero_grad(set_to_none=True)
         (loss + pull).backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)

@@ -144,7 +144,7 @@ def hits(net: nn.Module, pictures: torch.Tensor, wanted: list[int], depth: int) 
 
 def named(model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None) -> dict[str, float]:
     """Top-1 and top-5 over concepts: those of one word first, at most `limit`."""
-    order = sorted(range(len(drawings.concepts)), key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
+    order = sorted(drawings.by_concept, key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
     asked = [(f"a {drawings.concepts[i].label}", 1000 * s + i) for i in order for s in range(seeds)]
     wanted = [i for i in order for _ in range(seeds)]
     pictures = model.draw(asked)
@@ -176,7 +176,7 @@ def grounds(model: Model) -> float:
 def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float:
     """Share of "a X and a Y" in which the judge finds X on the left and Y on the right among its first five."""
     rng = np.random.default_rng(7)
-    words = [i for i, c in enumerate(drawings.concepts) if " " not in c.label]
+    words = [i for i in sorted(drawings.by_concept) if " " not in drawings.concepts[i].label]
     chosen = [rng.choice(words, 2, replace=False) for _ in range(count)]
     asked = [
         (f"a {drawings.concepts[a].label} and a {drawings.concepts[b].label}", k) for k, (a, b) in enumerate(chosen)

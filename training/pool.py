@@ -2,11 +2,12 @@
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from autoencoder import OUTER_SIZE, encode, encoder_of, to_tensor
+from autoencoder import begin_outer, encode, encoder_of, to_tensor
 from data import Drawings
 from feed import Feed
 from flux import pack
@@ -18,17 +19,28 @@ class Pool:
 
     def __init__(self, args: argparse.Namespace, device: str):
         drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
-        self.labels = [drawings.concepts[i].label for i in sorted(drawings.by_concept)]
-        self._feed = Feed(Composer(drawings, OUTER_SIZE), 64, seed=int(time.time()))
-        self._vae, self.shift, self.scale = encoder_of(args.out, args.begin)
+        # All of them, so that those that are taught later have a token waiting.
+        self.labels = [concept.label for concept in drawings.concepts]
+        begun = begin_outer(args.out, args.begin) if args.begin else None
+        self._vae, size = encoder_of(args.out)
+        self._feed = Feed(Composer(drawings, size), 64, seed=int(time.time()))
         self._vae.to(device, memory_format=torch.channels_last).eval()
         self._device = device
         self.size, self._next = args.pool, 0
         self.latents = torch.empty(0)
         self.captions: list[str] = []
         self._fill(args.out / "pool.pt")
+        self.shift, self.scale = begun or self._measured(args.out / "flow.pt")
 
-    def _fill(self, path) -> None:
+    def _measured(self, flow: Path) -> tuple[float, float]:
+        """Shift and scale of the latents: measured once and then kept, for the flow's weights depend on them."""
+        if flow.exists():
+            state = torch.load(flow, map_location="cpu", weights_only=True)
+            return state["shift"], state["scale"]
+        sample = self.latents[:4096].float()
+        return sample.mean().item(), 1 / sample.std().item()
+
+    def _fill(self, path: Path) -> None:
         if path.exists():
             kept = torch.load(path, weights_only=True)
             if len(kept["captions"]) == self.size:

@@ -71,8 +71,7 @@ class Composer:
         self.size = size
         self._backdrops = {name: backdrop(name, size) for name in (None, *GROUNDS, *BANDS)}
         shown = [3.0 if c.label in FAVOURITES else 1.0 for c in drawings.concepts]
-        taught = [c.taught and i in drawings.by_concept for i, c in enumerate(drawings.concepts)]
-        weights = np.array(shown) * taught
+        weights = np.array(shown) * [i in drawings.by_concept for i in range(len(shown))]
         self._weights = weights / weights.sum()
 
     def scene(self, rng: np.random.Generator) -> Painted:

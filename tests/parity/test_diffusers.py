@@ -35,9 +35,7 @@ async def ours(engine: MiniEngine, prompt: str, **wishes) -> np.ndarray:
     return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
 
 
-def theirs(
-    pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float
-) -> np.ndarray:
+def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, guidance: float) -> np.ndarray:
     _, caption = engine.understood(prompt)
     # Padding is seen by the model, so the padded length is part of it: the shortest of the trained ones that holds it.
     lengths = json.loads((files("limner") / "mini/card.json").read_text())["lengths"]
