@@ -32,7 +32,7 @@ await form.locator("pre", { hasText: "invalid_request_error" }).waitFor();
 const edit = page.locator("details", { has: page.locator("summary code", { hasText: /^\/v1\/images\/edits$/ }) });
 await edit.locator("summary").click();
 await edit.locator("input[type=file]").setInputFiles(picture);
-await edit.locator("textarea").fill(JSON.stringify({ prompt: "a dog", quality: "low", stream: true, partial_images: 1 }));
+await edit.locator("textarea").fill(JSON.stringify({ prompt: "a dog", stream: true, partial_images: 1 }));
 await edit.getByRole("button", { name: "Send" }).click();
 await edit.locator("img").nth(1).waitFor({ timeout: 90_000 });
 const streamed = await edit.locator("img").count();
