@@ -4,8 +4,6 @@ A plan is a generator: it yields a request to send, or the seconds to wait, and 
 does what a plan says, once blocking and once awaiting, so the two clients cannot drift apart.
 """
 
-import base64
-import binascii
 import ipaddress
 import json
 import math
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, ca
 from urllib.parse import urlsplit
 
 from limner import __version__
+from limner.answer import Answer, read
 from limner.errors import ConnectionFailedError, InvalidRequestError, LimnerError, ServerError, from_response
 from limner.picture import Picture, size_of
 
@@ -145,16 +144,16 @@ class Plans(Generic[_Http]):
 
     def _models(self) -> Plan[list[dict[str, Any]]]:
         answer = yield from self._ask("GET", "/models")
-        return list(answer["data"])
+        return list(answer.document["data"])
 
     def _answers(self) -> Plan[bool]:
         request = self._http.build_request("GET", self.base_url.removesuffix("/v1") + "/ready", timeout=2.0)
         answer = yield request
         if answer is None or isinstance(answer, LimnerError) or answer.status_code != 200:
             return False
-        return "model" in _decoded(answer)
+        return "model" in _document(answer)
 
-    def _ask(self, method: str, path: str, body: object = None) -> Plan[Any]:
+    def _ask(self, method: str, path: str, body: object = None) -> Plan[Answer]:
         """Send, wait and send again where the server says so, and read the answer."""
         # As ASCII: what is no valid text (a lone surrogate) reaches the server, whose answer names the field.
         content = None if body is None else json.dumps(body).encode()
@@ -165,7 +164,7 @@ class Plans(Generic[_Http]):
             if isinstance(answer, LimnerError):
                 raise answer
             if answer.is_success:
-                return _json(answer, self.shown_url)
+                return _read(answer, self.shown_url)
             error = _error(answer)
             wait = error.retry_after if error.retry_after is not None else 0.5 * 2**retry
             again = answer.status_code in (429, 503) and answer.headers.get("x-should-retry") != "false"
@@ -218,7 +217,7 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def _decoded(answer: "httpx2.Response") -> Mapping[str, Any]:
+def _document(answer: "httpx2.Response") -> Mapping[str, Any]:
     """The JSON object that was answered; empty where it is none."""
     try:
         body = answer.json()
@@ -227,23 +226,29 @@ def _decoded(answer: "httpx2.Response") -> Mapping[str, Any]:
     return cast(Mapping[str, Any], body) if isinstance(body, dict) else {}
 
 
-def _json(answer: "httpx2.Response", shown_url: str) -> Mapping[str, Any]:
-    body = _decoded(answer)
-    if not isinstance(body.get("data"), list) or not body["data"]:
-        raise ServerError(f"What answers at {shown_url} does not speak the images API; check the base URL.")
-    return body
-
-
-def _pictures(answer: Mapping[str, Any]) -> list[Picture]:
+def _read(answer: "httpx2.Response", shown_url: str) -> Answer:
     try:
-        files = [base64.b64decode(item["b64_json"]) for item in answer["data"]]
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        found = read(answer.content)
+    except (ValueError, RecursionError):
+        found = Answer({}, {})
+    document = found.document
+    if not isinstance(document, dict) or not isinstance(cast(Any, document).get("data"), list) or not document["data"]:
+        raise ServerError(f"What answers at {shown_url} does not speak the images API; check the base URL.")
+    return found
+
+
+def _pictures(answer: Answer) -> list[Picture]:
+    listed: list[Mapping[str, Any]] = answer.document["data"]
+    try:
+        files = [answer.picture(item["b64_json"]) for item in listed]
+    except (KeyError, TypeError, ValueError) as error:
         raise ServerError(
             "The server's answer holds no picture that can be read, though b64_json was asked for."
         ) from error
+    model = str(answer.document.get("model") or "")
     return [
-        Picture(bytes=data, seed=_whole(item.get("seed")), model=str(answer.get("model") or ""), size=size_of(data))
-        for data, item in zip(files, answer["data"], strict=True)
+        Picture(bytes=data, seed=_whole(item.get("seed")), model=model, size=size_of(data))
+        for data, item in zip(files, listed, strict=True)
     ]
 
 
@@ -252,7 +257,7 @@ def _whole(value: object) -> int | None:
 
 
 def _error(answer: "httpx2.Response") -> LimnerError:
-    error = from_response(answer.status_code, _decoded(answer), request_id=answer.headers.get("x-request-id"))
+    error = from_response(answer.status_code, _document(answer), request_id=answer.headers.get("x-request-id"))
     for header, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         told = answer.headers.get(header, "")
         # The HTTP date form is read as "not told".

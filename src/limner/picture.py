@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # What a file's name promises.
 SUFFIXES: Mapping[str, str] = MappingProxyType({f".{name}": name for name in OUTPUT_FORMATS} | {".jpg": "jpeg"})
+# Signature, and length and name of the first chunk, which begins with width and height.
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 # `bytes` is a field below.
 _Bytes = bytes
 
@@ -70,6 +73,9 @@ class Picture:
 
 def size_of(data: bytes) -> Size:
     """Width and height of an encoded picture, from its header. Raises ServerError."""
+    if data.startswith(PNG_START) and len(data) >= len(PNG_START) + 8:
+        width, height = struct.unpack_from(">II", data, len(PNG_START))
+        return Size(width=width, height=height)
     import PIL.Image
 
     try:
