@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio.to_thread
 import httpx2
 import pytest
 
@@ -100,3 +101,20 @@ def test_the_last_one_to_hang_up_does(serve: Callable[..., Served]) -> None:
     assert seen < 50
     time.sleep(0.3)
     assert served.engine.stepped == seen
+
+
+async def test_a_hit_needs_no_other_thread(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handing over to a thread and back costs more than all the rest of such an answer."""
+    await post(called)
+    hops: list[object] = []
+    run = anyio.to_thread.run_sync
+
+    async def counted(call: Any, *given: Any, **named: Any) -> Any:
+        hops.append(call)
+        return await run(call, *given, **named)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", counted)
+    assert (await post(called)).headers["x-limner-cache"] == "hit"
+    assert hops == []
+    await post(called, response_format="url")
+    assert hops, "the guard sees what it should see"

@@ -87,7 +87,8 @@ class Context:
         raise missing()
 
 
-def _context(request: Request) -> Context:
+# Not a plain function: the framework would call it on a thread, at each request.
+async def _context(request: Request) -> Context:
     return cast(Context, request.app.state.limner)
 
 
