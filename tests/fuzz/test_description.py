@@ -35,6 +35,7 @@ OPERATIONS = [
     ("/v1/models/{name}", "GET", GenerationMode.POSITIVE, 50),
     ("/media/{name}", "GET", GenerationMode.POSITIVE, 50),
     ("/v1/models", "GET", GenerationMode.POSITIVE, 1),
+    ("/metrics", "GET", GenerationMode.POSITIVE, 1),
     ("/health", "GET", GenerationMode.POSITIVE, 1),
     ("/ready", "GET", GenerationMode.POSITIVE, 1),
 ]
