@@ -239,6 +239,8 @@ def _question(target: _Target, address: Address) -> dict[str, Any]:
     shown = f"[{host}]" if ":" in host else host
     headers = {"host": shown if target.port == PORTS[target.url.scheme] else f"{shown}:{target.port}"}
     headers |= {"accept": "image/png, image/jpeg, image/webp", "accept-encoding": "identity", "user-agent": "limner"}
+    # Or a redirect to another name at this address would go over a connection whose certificate is the first name's.
+    headers["connection"] = "close"
     return {
         "url": target.url.copy_with(host=str(address), port=target.port),
         "headers": headers,

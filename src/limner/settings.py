@@ -159,10 +159,11 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts", "fetch_hosts")
     @classmethod
     def _hosts_are_hosts(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        fetched = info.field_name == "fetch_hosts"
         for host in value:
-            # One that no Host header can ever equal would be silently without effect.
-            network = info.field_name == "fetch_hosts" and is_network(host)
-            if host != "*" and not network and not HOST.fullmatch(host):
+            # One that nothing can ever equal would be silently without effect.
+            named = HOST.fullmatch(host) and not (fetched and ":" in host)
+            if host != "*" and not named and not (fetched and is_network(host)):
                 raise ValueError(f"{host!r} is not a host name; one looks like img.example.org")
         return tuple(host.lower() for host in value)
 

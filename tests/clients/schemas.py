@@ -35,14 +35,20 @@ class TokenDetails(Schema):
     image_tokens: Count
 
 
-class Usage(Schema):
-    """ImageGenUsage, and ImagesUsage of the streamed events."""
+class StreamUsage(Schema):
+    """ImagesUsage, of the streamed events."""
 
     input_tokens: Count
     output_tokens: Count
     total_tokens: Count
     input_tokens_details: TokenDetails
-    output_tokens_details: TokenDetails = None  # type: ignore[assignment]
+
+
+class Usage(StreamUsage):
+    """ImageGenUsage."""
+
+    # Optional in the specification.
+    output_tokens_details: TokenDetails
 
 
 class Picture(Schema):
@@ -89,7 +95,7 @@ class Completed(StreamEvent):
     """image_generation.completed and image_edit.completed."""
 
     type: Literal["image_generation.completed", "image_edit.completed"]
-    usage: Usage
+    usage: StreamUsage
 
 
 AnyEvent = TypeAdapter(Annotated[Partial | Completed, Field(discriminator="type")])
@@ -108,6 +114,12 @@ class ErrorResponse(Schema):
     """Every answer that is not a success."""
 
     error: ErrorDetail
+
+
+class ErrorEvent(ErrorResponse):
+    """What ends a stream that fails after it has begun."""
+
+    type: Literal["error"]
 
 
 class Model(Schema):
@@ -134,6 +146,8 @@ def check_images(answer: Any) -> ImagesResponse:
         assert usage.total_tokens == usage.input_tokens + usage.output_tokens
         details = usage.input_tokens_details
         assert usage.input_tokens == details.text_tokens + details.image_tokens
+        made = usage.output_tokens_details
+        assert usage.output_tokens == made.text_tokens + made.image_tokens
     return found
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.clients import schemas
 from tests.clients.pictures import opened
-from tests.clients.replayed import EDITS, FORM, Request, form, requests
+from tests.clients.replayed import EDITS, FORM, GENERATIONS, JSON, Request, form, requests
 from tests.processes import PATIENCE, Served
 
 
@@ -116,3 +116,58 @@ def test_a_mask_that_is_no_picture_is_refused(server: Served) -> None:
     status, answer = edit(server.url, b"this is text")
     assert status == 400
     assert schemas.ErrorResponse.model_validate(answer).error.param == "mask"
+
+
+WRONG = "invalid_request_error"
+# What is sent, and what every client can rely on to come back: status, type, param, code.
+REFUSED: list[tuple[str, str, bytes, tuple[int, str, str | None, str]]] = [
+    (GENERATIONS, JSON, b"{", (400, WRONG, None, "invalid_json")),
+    (GENERATIONS, JSON, b"", (400, WRONG, None, "invalid_json")),
+    (GENERATIONS, JSON, b"{}", (400, WRONG, "prompt", "missing_required_parameter")),
+    (GENERATIONS, JSON, b'{"prompt":""}', (400, WRONG, "prompt", "invalid_value")),
+    (GENERATIONS, JSON, b'{"prompt":5}', (400, WRONG, "prompt", "invalid_type")),
+    (GENERATIONS, JSON, b'{"prompt":"P","n":11}', (400, WRONG, "n", "integer_above_max_value")),
+    (GENERATIONS, JSON, b'{"prompt":"P","n":-1}', (400, WRONG, "n", "integer_below_min_value")),
+    *((GENERATIONS, JSON, b'{"prompt":"P","size":"%b"}' % size, (400, WRONG, "size", "invalid_value"))
+      for size in (b"banana", b"0x0", b"99999x99999")),
+    (GENERATIONS, JSON, b'{"prompt":"P","response_format":"gif"}', (400, WRONG, "response_format", "invalid_value")),
+    (GENERATIONS, JSON, b'{"prompt":"P","model":"nope"}', (404, WRONG, "model", "model_not_found")),
+    (GENERATIONS, JSON, b'{"prompt":"P","background":"transparent","output_format":"jpeg"}',
+     (400, WRONG, "background", "invalid_value")),
+    (GENERATIONS, JSON, b'{"prompt":"' + b"P" * 1_000_001 + b'"}', (413, WRONG, None, "request_too_large")),
+    (GENERATIONS, JSON, b'{"prompt":"explode"}', (500, "server_error", None, "engine_failed")),
+    (EDITS, FORM, form(("prompt", b"P"), ("image", b"text")), (400, WRONG, "image[0]", "invalid_type")),
+    (EDITS, FORM, form(("prompt", b"P"), ("@image", b"no picture")), (400, WRONG, "image[0]", "invalid_image")),
+    (EDITS, FORM, form(("prompt", b"P")), (400, WRONG, "image", "missing_required_parameter")),
+    (EDITS, FORM, form(("@image", PNG)), (400, WRONG, "prompt", "missing_required_parameter")),
+    (EDITS, JSON, b'{"prompt":"P","images":[{"file_id":"file-x"}]}', (400, WRONG, "image[0]", "file_not_found")),
+    (EDITS, JSON, b'{"prompt":"P","images":[{"image_url":"https://x.example/"}]}',
+     (400, WRONG, "image[0]", "invalid_image_url")),
+    ("/v1/images/variations", FORM, form(("n", b"1")), (400, WRONG, "image", "missing_required_parameter")),
+    ("/v1/models", JSON, b"{}", (405, WRONG, None, "method_not_allowed")),
+    ("/v1/nope", JSON, b"{}", (404, WRONG, None, "not_found")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "kind", "body", "expected"), REFUSED)
+def test_every_refusal_is_the_error_object(
+    server: Served, path: str, kind: str, body: bytes, expected: tuple[int, str, str | None, str]
+) -> None:
+    row = Request(id="", client="", seen="", needs="", has=(), path=path, content_type=kind, body=body)
+    status, content_type, answer = post(server.url, row)
+    error = schemas.ErrorResponse.model_validate_json(answer).error
+    assert content_type == "application/json"
+    assert (status, error.type, error.param, error.code) == expected
+
+
+@pytest.mark.parametrize("path", [GENERATIONS, EDITS])
+def test_a_stream_that_fails_ends_with_the_error_event(server: Served, path: str) -> None:
+    fields = [("prompt", b"explode"), ("stream", b"true"), ("partial_images", b"3")]
+    body = form(*fields, ("@image", PNG))
+    if path == GENERATIONS:
+        body = b'{"prompt":"explode","stream":true,"partial_images":3}'
+    kind = JSON if path == GENERATIONS else FORM
+    row = Request(id="", client="", seen="", needs="", has=(), path=path, content_type=kind, body=body)
+    status, _, answer = post(server.url, row)
+    assert status == 200
+    assert schemas.ErrorEvent.model_validate(events(answer)[-1]).error.code == "engine_failed"

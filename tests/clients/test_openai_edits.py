@@ -6,6 +6,7 @@ from pathlib import Path
 import openai
 import PIL.Image
 import pytest
+from openai.types import ImagesResponse
 
 from tests.clients import schemas
 from tests.clients.pictures import opened
@@ -63,6 +64,26 @@ def test_generate_streamed(client: openai.OpenAI, partial: int) -> None:
     )
     events = [event.model_dump(exclude_unset=True) for event in stream]
     assert opened(schemas.check_events(events, "image_generation", partial)).size == (256, 256)
+
+
+@pytest.mark.shows(OPENAI, "generate and edit on a transparent background")
+def test_transparent(client: openai.OpenAI, picture: Path) -> None:
+    made = client.images.generate(model="gpt-image-1", prompt="a cat", background="transparent", output_format="webp")
+    edited = client.images.edit(model="gpt-image-1", prompt="a dog", image=picture, background="transparent")
+    for answer in (made, edited):
+        assert answer.background == "transparent"
+        assert finished(answer).mode == "RGBA"
+
+
+@pytest.mark.shows(OPENAI, "files.create, then an edit of the file by its id")
+def test_edit_of_a_file(client: openai.OpenAI, picture: Path, mask: Path) -> None:
+    sent = [client.files.create(file=path, purpose="vision").id for path in (picture, mask)]
+    body = {"model": "gpt-image-1", "prompt": "a dog", "images": [{"file_id": sent[0]}], "mask": {"file_id": sent[1]}}
+    made = client.post("/images/edits", body=body, cast_to=ImagesResponse)
+    assert finished(made).size == (256, 256)
+    for file_id in sent:
+        assert client.files.retrieve(file_id).status == "processed"
+        assert client.files.delete(file_id).deleted
 
 
 @pytest.mark.shows(OPENAI, "edit, streamed")

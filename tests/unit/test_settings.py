@@ -82,6 +82,7 @@ def test_broken_toml_is_told(config: Path) -> None:
         ("port", 70_000), ("port", "many"), ("picture_ttl", 60), ("metadata", "some"), ("max_body", 0),
         ("public_base_url", "img.example.org"), ("allowed_origins", "app.example.org"),
         ("allowed_hosts", "https://img.example.org"), ("allowed_hosts", "img.example.org, a b"),
+        ("fetch_hosts", "https://img.example.org"), ("fetch_hosts", "img.example.org:8443"), ("fetch_hosts", "10.0.0.0/99"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_its_setting(flag: str, value: object) -> None:
@@ -98,6 +99,8 @@ def test_a_wrong_value_is_not_shown_because_it_may_be_a_secret(monkeypatch: pyte
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMNER_ALLOWED_HOSTS", "a.example, b.example")
     assert Settings.load().allowed_hosts == ("a.example", "b.example")
+    monkeypatch.setenv("LIMNER_FETCH_HOSTS", "*, NAS.example,10.0.0.0/8,fd00::1,[fd00::2]")
+    assert Settings.load().fetch_hosts == ("*", "nas.example", "10.0.0.0/8", "fd00::1", "[fd00::2]")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])

@@ -30,7 +30,7 @@ class Picture(BaseModel):
 
 
 class TokenDetails(BaseModel):
-    """Input tokens by kind."""
+    """Tokens by kind."""
 
     text_tokens: int
     image_tokens: int
@@ -43,6 +43,7 @@ class Usage(BaseModel):
     output_tokens: int
     total_tokens: int
     input_tokens_details: TokenDetails
+    output_tokens_details: TokenDetails
 
 
 class Images(BaseModel):

@@ -208,14 +208,17 @@ def _unknown(key: str, known: Sequence[str]) -> InvalidRequestError:
 def usage(request: ImageRequest) -> dict[str, Any]:
     """Token counts in the manner of the images API: TOKEN_BYTES and TOKEN_PATCH say how they are counted."""
     text = math.ceil(len(request.prompt.encode()) / TOKEN_BYTES)
-    patches = _patches(request.width, request.height)
     seen = sum(_patches(source.width, source.height) for source in request.images)
     return {
         "input_tokens": text + seen,
-        "output_tokens": request.n * patches,
-        "total_tokens": text + seen + request.n * patches,
+        "output_tokens": _made(request),
+        "total_tokens": text + seen + _made(request),
         "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
     }
+
+
+def _made(request: ImageRequest) -> int:
+    return request.n * _patches(request.width, request.height)
 
 
 def _patches(width: int, height: int) -> int:
@@ -253,7 +256,7 @@ def write(
         "created": int(time.time()),
         "model": request.model,
         **described(request, images[0]),
-        "usage": usage(request),
+        "usage": usage(request) | {"output_tokens_details": {"text_tokens": 0, "image_tokens": _made(request)}},
     }
     if listed and urls:
         head["images"] = [{"url": url} for url in urls]
