@@ -82,7 +82,8 @@ def test_broken_toml_is_told(config: Path) -> None:
         ("port", 70_000), ("port", "many"), ("picture_ttl", 60), ("metadata", "some"), ("max_body", 0),
         ("public_base_url", "img.example.org"), ("allowed_origins", "app.example.org"),
         ("allowed_hosts", "https://img.example.org"), ("allowed_hosts", "img.example.org, a b"),
-        ("fetch_hosts", "https://img.example.org"), ("fetch_hosts", "img.example.org:8443"), ("fetch_hosts", "10.0.0.0/99"),
+        ("fetch_hosts", "https://img.example.org"), ("fetch_hosts", "img.example.org:8443"),
+        ("fetch_hosts", "10.0.0.0/99"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_its_setting(flag: str, value: object) -> None:
