@@ -6,6 +6,7 @@ at the same time are drawn as one batch, and nobody waits on a timer.
 
 import asyncio
 import importlib
+import logging
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
@@ -21,6 +22,7 @@ from limner.engines.diffusers_parts import Source, load
 from limner.errors import EngineError
 from limner.types import Event, ImageRequest, ModelCard
 
+log = logging.getLogger(__name__)
 # Pixels that a device draws at once for the price of fewer: above, a batch of two takes as long as two pictures.
 BATCH_PIXELS = 4 * 512 * 512
 
@@ -30,7 +32,7 @@ class DiffusersEngine:
 
     `card`: what the model accepts; the engine takes out what the class cannot do and adds schedulers and LoRAs.
     `loras`: a folder of .safetensors files that requests may name; "" is none. `max_batch`: pictures drawn at once, as
-    far as their pixels let them. `source`: see `diffusers_parts.Source`. `noise`, `lengths`: see `Drawer`.
+    far as their pixels let them. `source`: see `diffusers_parts.Source`. `noise`, `lengths`, `speed`: see `Drawer`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class DiffusersEngine:
         threads: int | None = None,
         noise: str = "torch",
         lengths: Sequence[int] = (),
+        speed: str = "auto",
         **source: str,
     ) -> None:
         self._source = Source(folder=str(folder), **source)
@@ -50,7 +53,7 @@ class DiffusersEngine:
         self._folder_of_loras = loras
         self._max_batch = max_batch
         self._threads = threads
-        self._options: dict[str, Any] = {"noise": noise, "lengths": lengths}
+        self._options: dict[str, Any] = {"noise": noise, "lengths": lengths, "speed": speed}
         self._line = Line(key=self._key, room=self._room)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="limner-diffusers")
         self._drawer: Drawer | None = None
@@ -109,10 +112,14 @@ class DiffusersEngine:
         if self._busy or self._drawer is None:
             return
         rows = self._line.take()
+        loop = asyncio.get_running_loop()
         if not rows:
+            if self._drawer.tuner:
+                self._busy = True
+                tuned = self._device.submit(self._drawer.idle)
+                tuned.add_done_callback(lambda tuned: loop.call_soon_threadsafe(self._tuned, tuned))
             return
         self._busy = True
-        loop = asyncio.get_running_loop()
         drawn = self._device.submit(self._drawer.draw, rows)
         drawn.add_done_callback(lambda drawn: loop.call_soon_threadsafe(self._drawn, rows, drawn))
 
@@ -125,6 +132,13 @@ class DiffusersEngine:
                 self._line.leave(seat)
                 seat.end(_told(error))
         self._next()
+
+    def _tuned(self, tuned: "Future[bool]") -> None:
+        self._busy = False
+        if error := tuned.exception():
+            log.warning("the forms of the model could not be measured", exc_info=error)
+        if (error is None and tuned.result()) or self._line.waits():
+            self._next()
 
     def _key(self, request: ImageRequest) -> Hashable:
         return key_of(request)

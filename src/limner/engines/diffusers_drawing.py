@@ -17,6 +17,7 @@ from limner.engines.diffusers_memory import MemoryGuard
 from limner.engines.diffusers_parts import Parts
 from limner.engines.diffusers_preview import Previewer, as_bytes
 from limner.engines.diffusers_prompts import PromptCache
+from limner.engines.diffusers_speed import Tuner
 from limner.engines.mini_edit import canvas_of
 from limner.errors import InvalidRequestError
 from limner.types import RAW_RGB, Event, Image, ImageRequest, Preview, Progress
@@ -30,8 +31,13 @@ EULER = ("FlowMatchEulerDiscreteScheduler", "EulerDiscreteScheduler")
 class Drawer:
     """Draws batches, one at a time, on one thread."""
 
-    def __init__(self, parts: Parts, loras: Loras, *, noise: str = "torch", lengths: Sequence[int] = ()) -> None:
-        """`noise`: "numpy" starts from RandomState's normal numbers, as limner-mini does. `lengths`: see `_length`."""
+    def __init__(
+        self, parts: Parts, loras: Loras, *, noise: str = "torch", lengths: Sequence[int] = (), speed: str = "auto"
+    ) -> None:
+        """`noise`: "numpy" starts from RandomState's normal numbers, as limner-mini does. `lengths`: see `_length`.
+
+        `speed`: "measured" looks for faster forms of the model when idle, "eager" does not, "auto" does on a GPU.
+        """
         self._parts = parts
         self._loras = loras
         self._noise = noise
@@ -39,6 +45,9 @@ class Drawer:
         self._previews = Previewer(parts)
         self._prompts = PromptCache()
         self._guard = MemoryGuard(parts.device)
+        wanted = speed == "measured" or (speed == "auto" and parts.device.startswith("cuda"))
+        # What moves between two memories is not timed by its arithmetic.
+        self.tuner = Tuner(parts.model, parts.device) if wanted and parts.offload == "none" else None
 
     def draw(self, rows: Sequence[Row]) -> None:
         """Draw them all and give their seats the events.
@@ -55,6 +64,8 @@ class Drawer:
         )
         self._guard.check(width, height, len(rows))
         pipeline = self._parts.pipeline(task)
+        if request.loras and self.tuner:
+            self.tuner.stop()
         self._loras.use(request.loras)
         pipeline.scheduler = scheduler = self._parts.scheduler(request.scheduler)
         self._parts.tile(width * height)
@@ -84,6 +95,10 @@ class Drawer:
         ):
             drawn = pipeline(**{name: value for name, value in wishes.items() if name in taken})
             self._finish(rows, drawn[0])
+
+    def idle(self) -> bool:
+        """Use the device's free time; whether there was anything to do."""
+        return self.tuner is not None and self.tuner.idle()
 
     def preview(self, latents: Any, row: Row, width: int, height: int) -> Preview:
         """The picture of `row` from its latents, at the request's size."""

@@ -99,9 +99,13 @@ class Line:
     room: Callable[[ImageRequest], int]
     seats: list[Seat] = field(default_factory=lambda: list[Seat]())
 
+    def waits(self) -> list[Seat]:
+        """Those with pictures that are not begun."""
+        return [seat for seat in self.seats if seat.begun < seat.request.n and not seat.cancelled]
+
     def take(self) -> list[Row]:
         """The next batch: the first seat's pictures, and with room left those of others that suit it. Or none."""
-        waiting = [seat for seat in self.seats if seat.begun < seat.request.n and not seat.cancelled]
+        waiting = self.waits()
         if not waiting:
             return []
         first = waiting[0].request

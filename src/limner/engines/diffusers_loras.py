@@ -64,6 +64,7 @@ class Loras:
             )
         self._made += 1
         adapter = f"lora{self._made}"
+        damaged: type[Exception] = importlib.import_module("safetensors").SafetensorError
         try:
             self._base.load_lora_weights(
                 str(path.parent),
@@ -73,14 +74,19 @@ class Loras:
                 local_files_only=True,
             )
         # Whatever the libraries say of a file that is damaged or made for another model.
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        except (damaged, OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
             log.warning("the LoRA %s could not be loaded", name, exc_info=error)
+            if self._holds(adapter):
+                self._base.delete_adapters(adapter)
             raise InvalidRequestError(
                 f"The LoRA {name!r} does not fit this model, or is damaged.", param=param, code="lora_unfit"
             ) from error
-        known = self._base.get_list_adapters()
-        if not any(adapter in names for names in known.values()):
+        if not self._holds(adapter):
             raise InvalidRequestError(
                 f"The LoRA {name!r} changes nothing of this model.", param=param, code="lora_unfit"
             )
         self._loaded[name] = adapter
+
+    def _holds(self, adapter: str) -> bool:
+        known: dict[str, list[str]] = self._base.get_list_adapters()
+        return any(adapter in names for names in known.values())
