@@ -91,18 +91,22 @@ def serve(
         log_level=log_level,
     )
     from limner.drawing import studio_of
+    from limner.models.gallery import Gallery
     from limner.server.app import create_app
     from limner.server.run import run
     from limner.store import FileStore
 
-    studio = studio_of(loaded)
+    gallery = Gallery.configured(loaded)
+    studio = studio_of(loaded, gallery)
 
     def started(url: str) -> None:
-        _greet(url, loaded.pictures, has_key=loaded.key() is not None)
+        names = studio.names()
+        pulled = [name for name in names if gallery.resident(name)]
+        _greet(url, loaded.pictures, has_key=loaded.key() is not None, pulled=pulled, flux=names["flux"].id)
         if open_docs:
             typer.launch(f"{url}/docs")
 
-    run(create_app(studio, FileStore(loaded.pictures), loaded), loaded, started=started)
+    run(create_app(studio, FileStore(loaded.pictures), loaded, gallery), loaded, started=started)
 
 
 @app.command()
@@ -263,13 +267,16 @@ def _why_not_same(made: dict[str, Any], now: dict[str, Any]) -> str:
     return f": {', '.join(told)}" if told else ""
 
 
-def _greet(url: str, pictures: Path, *, has_key: bool) -> None:
+def _greet(url: str, pictures: Path, *, has_key: bool, pulled: list[str], flux: str) -> None:
     key = "every request needs the key" if has_key else "no key is needed"
+    models = "limner-mini, a small model of our own; it answers to flux too, but is not FLUX"
+    if pulled:
+        models = f"limner-mini, {', '.join(pulled)}; flux is answered by {flux}"
     delivery.note(
         f"Limner {__version__} is ready at {url}\n"
         f"  API        {url}/v1/images/generations, {key}\n"
         f"  docs       {url}/docs\n"
         f"  pictures   {pictures}\n"
-        f"  models     limner-mini, a small model of our own; it answers to flux too, but is not FLUX\n"
+        f"  models     {models}\n"
         f"  stop       Ctrl+C"
     )

@@ -11,6 +11,7 @@ from limner.errors import InvalidRequestError
 from limner.types import Image, Progress, Size
 
 if TYPE_CHECKING:
+    from limner.models.gallery import Gallery
     from limner.picture import Picture
     from limner.settings import Settings
     from limner.studio import Studio
@@ -37,13 +38,14 @@ def place(server: str | None, local: bool) -> str | None:
         return client.base_url if server or client.answers() else None
 
 
-def studio_of(settings: "Settings") -> "Studio":
-    """The Studio of this machine, not yet opened."""
+def studio_of(settings: "Settings", gallery: "Gallery | None" = None) -> "Studio":
+    """The Studio of this machine, not yet opened. `gallery`: the pulled models, if they were looked at already."""
+    from limner.models.gallery import Gallery
     from limner.registry import load_engine
     from limner.studio import Studio
 
     engine = load_engine("mini", threads=settings.threads)
-    return Studio.configured([engine], settings)
+    return Studio.configured([engine], settings, gallery or Gallery.configured(settings))
 
 
 def draw(server: str | None, prompt: str, wishes: Mapping[str, Any], *, progress: bool) -> "list[Picture]":

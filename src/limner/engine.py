@@ -6,7 +6,7 @@ step. So progress, previews, streaming and cancelling are one mechanism.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -34,6 +34,28 @@ class Engine(Protocol):
         Raises:
             EngineError: the engine broke on this request.
         """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Guests(Protocol):
+    """Engines that come and go while others serve, such as models that are pulled and removed."""
+
+    def engines(self) -> Sequence[Engine]:
+        """Those that can be asked now; the very same sequence as long as nothing changed. Each opens itself."""
+        ...
+
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        """Names that may stand for several models, with the ids of those, best first."""
+        ...
+
+    def absent(self) -> Mapping[str, str]:
+        """Names of models that cannot be asked now, each with the reason as a sentence."""
         ...
 
     async def __aenter__(self) -> Self: ...

@@ -17,7 +17,7 @@ from limner import __version__, codecs
 from limner.cache import PictureCache
 from limner.easel import Easel
 from limner.encoders import Encoders
-from limner.engine import Engine
+from limner.engine import Engine, Guests
 from limner.errors import ModelNotFoundError, NotReadyError
 from limner.jobs import Job, fingerprint
 from limner.line import Line
@@ -52,20 +52,21 @@ class Studio:
         metadata: str = "full",
         single_flight: bool = False,
         cache_bytes: int = 0,
-        aliases: Mapping[str, tuple[str, ...]] = ALIASES,
+        aliases: Mapping[str, Sequence[str]] = ALIASES,
+        guests: Guests | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_queue` requests and `max_wait` seconds may wait at each engine. `cache_bytes` 0 keeps nothing."""
         self.tally = Tally()
         self.encoders = Encoders()
         self.cache = PictureCache(cache_bytes)
-        self._cards = {card.id: card for engine in engines for card in engine.cards()}
+        self._line = partial(Line, max_queue=max_queue, max_wait=max_wait, clock=clock)
+        self._cards: dict[str, ModelCard] = {}
         self._easels: dict[str, Easel] = {}
+        self._guests = guests
+        self._seated: Sequence[Engine] = ()
         for engine in engines:
-            # An engine of several models draws as many at once as the most capable of them.
-            places = max(card.concurrency for card in engine.cards())
-            line = Line(places, max_queue=max_queue, max_wait=max_wait, clock=clock)
-            self._easels |= dict.fromkeys((card.id for card in engine.cards()), Easel(engine, line, self.tally))
+            self._seat(engine)
         self._aliases = aliases
         self._metadata = metadata
         self._single_flight = single_flight
@@ -75,7 +76,7 @@ class Studio:
         self.ready = False
 
     @classmethod
-    def configured(cls, engines: Sequence[Engine], settings: "Settings") -> Self:
+    def configured(cls, engines: Sequence[Engine], settings: "Settings", guests: Guests | None = None) -> Self:
         """A Studio of `engines` as the settings want it."""
         return cls(
             engines,
@@ -84,11 +85,14 @@ class Studio:
             metadata=settings.metadata,
             single_flight=settings.single_flight,
             cache_bytes=settings.cache_bytes,
+            guests=guests,
         )
 
     async def __aenter__(self) -> Self:
         for easel in self.easels():
             await self._exits.enter_async_context(easel.engine)
+        if self._guests is not None:
+            await self._exits.enter_async_context(self._guests)
         self.ready = True
         return self
 
@@ -99,14 +103,40 @@ class Studio:
         await self._exits.aclose()
         self.encoders.close()
 
+    def _seat(self, engine: Engine) -> None:
+        cards = {card.id: card for card in engine.cards()}
+        # An engine of several models draws as many at once as the most capable of them.
+        easel = Easel(engine, self._line(max(card.concurrency for card in cards.values())), self.tally)
+        self._cards |= cards
+        self._easels |= dict.fromkeys(cards, easel)
+
+    def _look_at_guests(self) -> None:
+        """Give engines that have come an easel, and forget those that have gone; what they are drawing goes on."""
+        if self._guests is None or (now := self._guests.engines()) is self._seated:
+            return
+        for engine in self._seated:
+            if engine not in now:
+                for card in engine.cards():
+                    del self._easels[card.id], self._cards[card.id]
+        for engine in now:
+            if engine not in self._seated:
+                self._seat(engine)
+        self._seated = now
+
+    def absent(self) -> Mapping[str, str]:
+        """Models that somebody may ask for and that cannot run here, with the reasons."""
+        return self._guests.absent() if self._guests else {}
+
     def cards(self) -> list[ModelCard]:
         """Every model that can be served here."""
+        self._look_at_guests()
         return list(self._cards.values())
 
     def names(self) -> dict[str, ModelCard]:
         """Every name that a request may use, aliases too, with the card that answers to it."""
+        self._look_at_guests()
         found = dict(self._cards)
-        for alias, choices in self._aliases.items():
+        for alias, choices in (self._guests.aliases() if self._guests else self._aliases).items():
             card = next((self._cards[c] for c in choices if c in self._cards), None)
             if card is not None:
                 found.setdefault(alias, card)
@@ -122,6 +152,9 @@ class Studio:
         wanted = name or DEFAULT_MODEL
         if wanted in names:
             return names[wanted]
+        absent = self.absent()
+        if wanted in absent:
+            raise ModelNotFoundError(absent[wanted], param="model", code="model_not_available")
         close = nearest(wanted, list(names)) or list(names)
         raise ModelNotFoundError(
             f"The model {wanted[:80]!r} does not exist here; the nearest names are {', '.join(close)}.", param="model"
@@ -170,6 +203,8 @@ class Studio:
         """
         if not self.ready:
             raise NotReadyError("The server is starting or stopping; try again in a moment.", retry_after=1)
+        if request.model not in self._cards:
+            raise ModelNotFoundError(f"{request.model} was removed a moment ago.", param="model")
         drawing = self._drawing(request)
         self.tally.origins[drawing.origin] += 1
         return drawing

@@ -56,6 +56,8 @@ async def respond(request: Request, here: Context, wish: wire.Wish, resolved: Im
     if ignored:
         log.debug("without effect: %s", ignored_header(ignored))
     base = base_url(request, here)
+    if wish.model and wish.model != resolved.model:
+        log.info("%r is answered by %s", wish.model[:80], resolved.model)
 
     def begin() -> Answer:
         drawing = here.studio.draw(resolved)

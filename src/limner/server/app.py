@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 from limner import __version__
 from limner.errors import LimnerError, NotReadyError
 from limner.fetching import Fetcher
-from limner.server import docs, edits, files, images, media, metrics, models, records, schema
+from limner.models.gallery import Gallery
+from limner.server import admin, docs, edits, files, images, media, metrics, models, records, schema
 from limner.server.context import Context, Here, Life
 from limner.server.guard import BodyLimit
 from limner.server.origins import Origins
@@ -29,14 +30,23 @@ SWEEP_EVERY = 300.0
 router = APIRouter(tags=["state"])
 
 
-def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI:
-    """The ASGI application. Its lifespan opens and closes `studio` and sweeps `store`.
+def create_app(studio: Studio, store: ImageStore, settings: Settings, gallery: Gallery | None = None) -> FastAPI:
+    """The ASGI application. Its lifespan opens and closes `studio` and sweeps `store`. `gallery`: the studio's guests.
 
     Raises:
         InvalidRequestError: the key file in `settings` cannot be used.
     """
     fetcher = Fetcher(settings.fetch_hosts, max_bytes=settings.max_upload)
-    here = Context(studio=studio, store=store, settings=settings, key=settings.key(), life=Life(), fetcher=fetcher)
+    here = Context(
+        studio=studio,
+        store=store,
+        settings=settings,
+        key=settings.key(),
+        life=Life(),
+        fetcher=fetcher,
+        admin=settings.admin(),
+        gallery=gallery,
+    )
     app = FastAPI(
         title="Limner",
         version=__version__,
@@ -63,7 +73,7 @@ def create_app(studio: Studio, store: ImageStore, settings: Settings) -> FastAPI
     )
     app.state.limner = here
     add_handlers(app)
-    for part in (images, edits, files, records, models, media, metrics, docs):
+    for part in (images, edits, files, records, models, admin, media, metrics, docs):
         app.include_router(part.router)
     app.include_router(router)
     return app

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from limner.errors import LimnerError, NotFoundError, NotReadyError
 from limner.fetching import Fetcher
+from limner.models.gallery import Gallery
 from limner.server.retries import Answers
 from limner.server.traffic import Traffic
 from limner.settings import Settings
@@ -65,6 +66,10 @@ class Context:
     # Decodes the pictures that requests bring.
     reader: PictureReader = field(default_factory=PictureReader)
     traffic: Traffic = field(default_factory=Traffic)
+    # The key for managing models; None when nobody may.
+    admin: str | None = None
+    # The pulled models.
+    gallery: Gallery | None = None
     # The answers in the making and the last ones made, for requests that come again.
     answers: Answers = field(default_factory=Answers)
 

@@ -1,5 +1,6 @@
 """GET /v1/models: every name that a request may use, each with the card of the model that answers to it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -21,8 +22,11 @@ router = APIRouter(dependencies=with_key, tags=["models"])
     responses={200: {"model": schema.Models}, **schema.problems(401)},
 )
 async def models(here: Here) -> dict[str, Any]:
-    """Names and aliases; `limner.served_by` is the model behind each."""
-    return {"object": "list", "data": [_entry(name, card) for name, card in here.studio.names().items()]}
+    """Names and aliases; `limner.served_by` is the model behind each. `unavailable` says why others cannot be used."""
+    states: Mapping[str, Mapping[str, Any]] = here.gallery.states() if here.gallery else {}
+    data = [_entry(name, card, states.get(card.id)) for name, card in here.studio.names().items()]
+    absent = [{"id": name, "why": why} for name, why in here.studio.absent().items()]
+    return {"object": "list", "data": data, "unavailable": absent}
 
 
 @router.get(
@@ -36,10 +40,11 @@ async def model(name: str, here: Here) -> dict[str, Any]:
     wanted = name.rstrip("/")
     if not wanted:
         raise ModelNotFoundError("The name of a model is missing; /v1/models lists them.", param="model")
-    return _entry(wanted, here.studio.card(wanted))
+    card = here.studio.card(wanted)
+    return _entry(wanted, card, here.gallery.states().get(card.id) if here.gallery else None)
 
 
-def _entry(name: str, card: ModelCard) -> dict[str, Any]:
+def _entry(name: str, card: ModelCard, state: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
@@ -68,5 +73,7 @@ def _entry(name: str, card: ModelCard) -> dict[str, Any]:
                 "quality": dict(card.quality_steps),
             },
             "weights": card.weights,
+            # Models that come and go: whether it is in memory, what it takes there, and when it goes.
+            **({"state": state} if state else {}),
         },
     }

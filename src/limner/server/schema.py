@@ -135,6 +135,7 @@ class Card(BaseModel):
     defaults: dict[str, Any]
     limits: dict[str, Any]
     weights: str
+    state: dict[str, Any] | None = None
 
 
 class Model(BaseModel):
@@ -147,11 +148,25 @@ class Model(BaseModel):
     limner: Card
 
 
+class Unavailable(BaseModel):
+    """A model that somebody may ask for and that cannot run here."""
+
+    id: str
+    why: str
+
+
 class Models(BaseModel):
     """All names that requests may use."""
 
     object: Literal["list"]
     data: list[Model]
+    unavailable: list[Unavailable]
+
+
+class Pulled(BaseModel):
+    """Models that were pulled."""
+
+    models: list[dict[str, Any]]
 
 
 class Health(BaseModel):
