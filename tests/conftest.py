@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from limner.models.gallery import Gallery
 from limner.server import create_app
 from limner.server.run import Server
 from limner.settings import Settings
@@ -69,7 +70,8 @@ def serve() -> Iterator[Callable[..., Served]]:
         def start(*, seconds: float = 0.0, store: ImageStore | None = None, **flags: Any) -> Served:
             engine, kept = GradientEngine(seconds), store or MemoryStore()
             settings = Settings.load(**{"port": 0, "shutdown_grace": 1, **flags})
-            app = create_app(Studio.configured([engine], settings), kept, settings)
+            gallery = Gallery.configured(settings)
+            app = create_app(Studio.configured([engine], settings, gallery), kept, settings, gallery)
             server = Server(app, settings)
             thread = threading.Thread(target=server.run, args=(server.listeners,))
             thread.start()

@@ -1,8 +1,9 @@
 """Requests made from our own OpenAPI description, right and wrong ones: answered as described, never with a 5xx."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import huggingface_hub.constants
 import pytest
 import requests
 import schemathesis
@@ -16,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.conftest import Served
+from tests.hub import Hub, running
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
@@ -34,6 +36,13 @@ OPERATIONS = [
     ("/v1/files/{id}/content", "GET", GenerationMode.POSITIVE, 25),
     ("/v1/models/{name}", "GET", GenerationMode.POSITIVE, 50),
     ("/media/{name}", "GET", GenerationMode.POSITIVE, 50),
+    ("/admin/models", "GET", GenerationMode.POSITIVE, 1),
+    ("/admin/ps", "GET", GenerationMode.POSITIVE, 1),
+    ("/admin/models/{name}", "GET", GenerationMode.POSITIVE, 25),
+    ("/admin/models/{name}", "DELETE", GenerationMode.POSITIVE, 25),
+    ("/admin/models/{name}/stop", "POST", GenerationMode.POSITIVE, 25),
+    ("/admin/models/pull", "POST", GenerationMode.NEGATIVE, 50),
+    ("/admin/models/pull", "POST", GenerationMode.POSITIVE, 25),
     ("/v1/models", "GET", GenerationMode.POSITIVE, 1),
     ("/metrics", "GET", GenerationMode.POSITIVE, 1),
     ("/health", "GET", GenerationMode.POSITIVE, 1),
@@ -41,14 +50,30 @@ OPERATIONS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with running() as hub:
+        yield hub
+
+
 @pytest.mark.parametrize(("path", "method", "mode", "count"), OPERATIONS)
 def test_answers_are_as_described(
-    serve: Callable[..., Served], path: str, method: str, mode: GenerationMode, count: int
+    serve: Callable[..., Served],
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    method: str,
+    mode: GenerationMode,
+    count: int,
 ) -> None:
-    served = serve()
+    # What these fuzzed names pull from is a hub of the tests with nothing in it.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    served = serve(admin_key="admin")
     operation = schemathesis.openapi.from_url(served.url + "/openapi.json")[path][method]
 
     with requests.Session() as session:
+        if path.startswith("/admin"):
+            session.headers["authorization"] = "Bearer admin"
 
         @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(operation.as_strategy(generation_mode=mode))

@@ -16,7 +16,7 @@ from limner.errors import InvalidRequestError, LimnerError, ModelNotFoundError, 
 from limner.models.gallery import Gallery
 from limner.models.pull import Offer, Step, offer, pull
 from limner.server import schema, wire
-from limner.server.auth import bearer, check_key
+from limner.server.auth import bearer, check_key, require_key
 from limner.server.context import Context, Here
 
 # What a pull may say, with the kinds that JSON has.
@@ -33,6 +33,8 @@ async def require_admin(request: Request, here: Here) -> None:
         AuthenticationError: no key or a wrong one.
     """
     if here.admin is None or here.gallery is None:
+        # A stranger is told no more than elsewhere.
+        await require_key(request, here)
         raise PermissionDeniedError(
             "Models are not managed over HTTP here: start the server with LIMNER_ADMIN_KEY to allow it to whoever has "
             "that key.",
@@ -61,8 +63,8 @@ async def ps(here: Here) -> dict[str, Any]:
 @router.post(
     "/models/pull",
     summary="Pull a model",
-    responses={200: {"description": "Lines of JSON: how far it is, and last the model or an error"}}
-    | schema.problems(401, 502),
+    responses={200: schema.PULL, **schema.problems(401, 502)},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": schema.PULL_BODY}}}},
 )
 async def pull_model(request: Request, here: Here) -> Response:
     """The catalogue's name or OWNER/NAME[@REVISION] in `model`; `accept_licence: true` where it asks for that."""

@@ -163,6 +163,25 @@ class Models(BaseModel):
     unavailable: list[Unavailable]
 
 
+# What a pull takes, and what it answers.
+PULL_BODY: dict[str, Any] = {
+    "type": "object",
+    "required": ["model"],
+    "additionalProperties": False,
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "description": "A name of the catalogue, or OWNER/NAME[@REVISION]"},
+        "name": {"type": ["string", "null"], "description": "What requests will call it"},
+        "variant": {"type": ["string", "null"], "description": "Which of several sets of weights, such as fp16"},
+        "accept_licence": {"type": ["boolean", "null"]},
+        "stream": {"type": ["boolean", "null"], "description": "false: one answer, when it is done"},
+    },
+}
+PULL: dict[str, Any] = {
+    "description": "Lines of JSON: how far it is, and last the model or an error; with stream false, the last alone",
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
+}
+
+
 class Pulled(BaseModel):
     """Models that were pulled."""
 
