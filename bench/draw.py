@@ -1,26 +1,25 @@
 """C7: one picture by engines that are loaded already, beside diffusers on the same weights."""
 
 import contextlib
-import json
 import sys
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from bench.plan import Measure, Plan, Result
 from bench.report import Row, aim, row, times
-from bench.subjects import Drawer
+from bench.subjects import PROMPT, Drawer
+from limner.engines.mini import MiniEngine
 
 OURS, THEIRS, LIMIT = "limner-mini", "diffusers eager", "the graphs alone in onnxruntime"
 
 
 def measure(plan: Plan) -> Result:
     """Ours, the peer's and the limit, at the model's own size."""
-    facts = json.loads((files("limner") / "mini" / "card.json").read_text())
-    native = int(facts["native"])
-    # As the card has it for a request that wishes nothing.
-    wish = {"size": native, "steps": plan.count(4, 1), "guidance": 2.0}
+    (card, *_) = MiniEngine().cards()
+    usual = card.request(PROMPT)
+    native = card.native.width
+    wish = {"size": native, "steps": plan.count(usual.num_inference_steps, 1), "guidance": usual.guidance_scale}
     figure = f"{native}x{native} picture"
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         mine = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded"]))
