@@ -31,6 +31,8 @@ def engine() -> None:
     loop.run_until_complete(mini.__aenter__())
     facts = {"weights": mini.cards()[0].weights, "onnxruntime": _version("onnxruntime"), "limner": _version("limner")}
     serve_lines(facts, lambda wish: loop.run_until_complete(draw_with(mini, wish)))
+    loop.run_until_complete(mini.__aexit__(None, None, None))
+    loop.close()
 
 
 def bare() -> None:

@@ -1,7 +1,7 @@
 """diffusers, eager and in single precision, on the checkpoint that our graphs were exported from.
 
-    python -m bench.peer                 draws for `Drawer`
-    python -m bench.peer --once OUT.png  loads, draws one picture, saves it, ends
+    python -m bench.peer                                      draws for `Drawer`
+    python -m bench.peer --once OUT.png STEPS GUIDANCE SIDE  loads, draws one picture, saves it, ends
 
 A wish's `native` is the side at which to denoise; the picture is then resampled to `size`. Runs in .venv-parity.
 """
@@ -55,9 +55,9 @@ def main() -> None:
 
     pipeline = load()
     if "--once" in sys.argv:
-        out = sys.argv[sys.argv.index("--once") + 1]
-        wish = {"prompt": PROMPT, "size": 256, "native": 256, "steps": 4, "guidance": 2.0, "seed": 7}
-        draw(pipeline, wish).save(out)
+        out, steps, guidance, side = sys.argv[sys.argv.index("--once") + 1 :]
+        wish = {"prompt": PROMPT, "size": int(side), "native": int(side), "steps": int(steps), "seed": 7}
+        draw(pipeline, wish | {"guidance": float(guidance)}).save(out)
         return
     facts = {"diffusers": diffusers.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
     serve_lines(facts, lambda wish: draw(pipeline, wish).tobytes())

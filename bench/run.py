@@ -30,6 +30,7 @@ BENCHES: dict[str, tuple[str, str, int]] = {
     "server": ("c2", "What a server costs around the model", 240),
     "repeats": ("c3", "The same request again", 30),
     "draw": ("c7", "One picture by an engine that is loaded", 30),
+    "together": ("c7b", "Several pictures at once", 60),
     "start": ("c8", "The first picture", 300),
     "arrivals": ("c10", "Requests that come when they come", 240),
     "cancel": ("c11", "A client that hangs up", 60),

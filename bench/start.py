@@ -13,6 +13,7 @@ from bench.plan import Measure, Plan, Result
 from bench.processes import Server
 from bench.report import Aim, Row, Values, aim, find, row, times
 from bench.subjects import first_answer, quiet, whole_run
+from limner.engines.mini import MiniEngine
 
 PICTURE, TAKES_WORK = "process start to first picture", "process start until it takes work"
 LOCAL, SERVE, SCRIPT = "limner generate --local, to its end", "limner serve, to its first answer", "a diffusers script"
@@ -35,7 +36,10 @@ def measure(plan: Plan) -> Result:
         }
         peer = None if plan.smoke else plan.diffusers
         if peer:
-            first[SCRIPT] = lambda _: whole_run([peer, "-m", "bench.peer", "--once", out], folder)
+            (card, *_) = MiniEngine().cards()
+            usual = card.request("a red apple")
+            wish = [str(usual.num_inference_steps), str(usual.guidance_scale), str(card.native.width)]
+            first[SCRIPT] = lambda _: whole_run([peer, "-m", "bench.peer", "--once", out, *wish], folder)
         plan.told(PICTURE)
         pictures = plan.interleaved(first)
         plan.told(TAKES_WORK)
