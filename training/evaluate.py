@@ -4,7 +4,7 @@ The classifier learns the training drawings under heavy augmentation and is itse
 neither it nor the model ever saw (twemoji). Its accuracy there bounds what it can say of the model.
 
     python evaluate.py train --minutes 5 --out runs/first     # once
-    python evaluate.py judge --out runs/first --sheet ../docs/images/first-weights.png
+    python evaluate.py judge --out runs/first --sheet ../docs/images/sheet.png
 """
 
 import argparse
@@ -23,7 +23,6 @@ from checkpoint import Clock, arguments, load, save
 from data import GROUNDS, HELD_OUT, STYLES, Drawings
 
 SIDE = 64
-SHEET = ("a cat", "a dog", "a red apple", "a house", "a rocket", "a pizza", "a tree on a blue background")
 
 
 def judge_net(classes: int) -> nn.Module:
@@ -191,9 +190,11 @@ def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float
     return found / count
 
 
-def sheet(model: Model, prompts: tuple[str, ...], seeds: tuple[int, ...], path: Path) -> None:
-    pictures = model.draw([(p, s) for s in seeds for p in prompts])
-    rows = [np.concatenate(list(pictures[k : k + len(prompts)]), 1) for k in range(0, len(pictures), len(prompts))]
+def sheet(model: Model, path: Path) -> None:
+    """The prompts of sheet.txt, eight a row, to be looked at: no figure without it."""
+    prompts = (Path(__file__).parent / "sheet.txt").read_text().splitlines()
+    pictures = [picture[::2, ::2] for picture in model.draw([(prompt, 7) for prompt in prompts])]
+    rows = [np.concatenate(pictures[k : k + 8], 1) for k in range(0, len(pictures) // 8 * 8, 8)]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(rows, 0)).save(path, optimize=True)
 
@@ -206,7 +207,7 @@ def judge(args: argparse.Namespace) -> None:
     print(self_check(net, args))
     model = Model()
     if args.sheet:
-        sheet(model, SHEET, (1, 2, 3), args.sheet)
+        sheet(model, args.sheet)
     table = {"weights": model.card.weights, "300 nouns": named(model, net, drawings, args.seeds, 300)}
     if args.all:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)

@@ -66,6 +66,7 @@ class MiniEngine:
                 abilities=("generate", "preview", "transparent", *(EDITING if ENCODER in facts["files"] else ())),
                 weights=facts["weights"],
                 concurrency=MOST,
+                warm_up=True,
             )
         ]
 

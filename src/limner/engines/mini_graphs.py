@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,12 @@ class Graphs:
         """Open what every picture needs; the encoder follows with the first edit. Raises EngineError."""
         from tokenizers import Tokenizer
 
-        self._tokenizer: Tokenizer = Tokenizer.from_str(self._file(TOKENIZER).decode())
-        for name in (TEXT, FLUX, DECODER):
-            self._session(name)
+        # Side by side: hashing and onnxruntime's own work let other threads run.
+        with ThreadPoolExecutor(3) as loaders:
+            opened = [loaders.submit(self._session, name) for name in (FLUX, DECODER, TEXT)]
+            self._tokenizer: Tokenizer = Tokenizer.from_str(self._file(TOKENIZER).decode())
+            for each in opened:
+                each.result()
 
     def close(self) -> None:
         """Free the weights."""
