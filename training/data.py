@@ -17,11 +17,6 @@ from concepts import Concept, load_concepts
 STYLES = {"fluent-emoji-flat": "flat", "noto": "shaded"}
 HELD_OUT = "twemoji"
 
-GROUNDS = {
-    "red": (226, 60, 52), "orange": (247, 148, 46), "yellow": (250, 218, 74), "green": (76, 175, 92),
-    "blue": (66, 133, 224), "light blue": (150, 208, 246), "purple": (142, 84, 190), "pink": (248, 164, 200),
-    "brown": (140, 96, 66), "gray": (150, 152, 156), "black": (22, 22, 26), "beige": (240, 226, 200),
-}  # fmt: skip
 # Colours without a hue of their own: degrees, share of the saturation kept, least value, share of the value kept.
 SHADES = {
     "brown": (25, 0.75, 0, 0.6),

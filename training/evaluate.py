@@ -20,7 +20,8 @@ from PIL import Image
 from torch import nn
 
 from checkpoint import Clock, arguments, load, save
-from data import GROUNDS, HELD_OUT, STYLES, Drawings
+from data import HELD_OUT, STYLES, Drawings
+from limner.engines.mini_layout import GROUNDS
 
 SIDE = 64
 

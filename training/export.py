@@ -30,6 +30,8 @@ SHIFT = 1.5
 # Chosen by eye and by the judge (LOG.md, 2026-11-24): drawings vary little, so few steps find them.
 QUALITY_STEPS = {"low": 2, "medium": 4, "high": 16}
 GUIDANCE = 2.0
+# Whether the engine draws the things of a scene one by one: until the judge finds both of two without it.
+ONE_BY_ONE = True
 GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "tokenizer.json")
 
 
@@ -188,7 +190,7 @@ def save_card(folder: Path, state: dict) -> None:
     whole = hashlib.sha256("".join(hashes[name] for name in GRAPHS).encode()).hexdigest()
     card = {
         "weights": whole[:12], "files": hashes, "created": int(time.time()), "steps_trained": state["step"],
-        "quality_steps": QUALITY_STEPS, "guidance": GUIDANCE,
+        "quality_steps": QUALITY_STEPS, "guidance": GUIDANCE, "one_by_one": ONE_BY_ONE,
         "shift": SHIFT, "lengths": [LENGTH], "pixels_per_token": 64, "latent_channels": 32, "native": 256,
     }  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")

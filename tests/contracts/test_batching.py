@@ -9,7 +9,7 @@ import pytest
 from limner.engines.mini import MiniEngine
 from limner.engines.mini_batch import MOST
 from limner.engines.mini_sampler import Sample
-from limner.types import Image, ImageRequest, Progress
+from limner.types import Image, ImageRequest, Preview, Progress
 
 pytestmark = pytest.mark.skipif(
     not (files("limner") / "mini" / "card.json").is_file(), reason="src/limner/mini holds no weights yet"
@@ -114,3 +114,18 @@ async def test_an_understood_prompt_is_told_and_the_same_in_any_language(engine:
                 told.add((event.prompt, event.data))
     assert len(told) == 1
     assert {prompt for prompt, _ in told} == {"a cat"}
+
+
+@pytest.mark.parametrize("prompt", ["a cat and a dog", "two cats", "a small robot on the left", "a house in the snow"])
+async def test_a_scene_of_several_things_is_one_picture(engine: WatchedMini, prompt: str) -> None:
+    """Drawn one by one and laid out: still one picture a request and index, previews too, the same bytes each time."""
+    request = wish(engine, prompt, n=2, partial_images=1)
+    events = [event async for event in engine.generate(request)]
+    images = [event for event in events if isinstance(event, Image)]
+    assert [image.index for image in images] == [0, 1]
+    assert images[0].data != images[1].data
+    assert [e.image.index for e in events if isinstance(e, Preview)] == [0, 1]
+    steps = [(e.step, e.total) for e in events if isinstance(e, Progress)]
+    assert steps == [(step + 1, len(steps)) for step in range(len(steps))]
+    again = await picture(engine, wish(engine, prompt, n=2))
+    assert again == images[0].data + images[1].data

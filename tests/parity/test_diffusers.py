@@ -60,7 +60,7 @@ def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, gui
     [
         ("a cat", 7, 16, 3.0),
         ("a red apple on a blue background", 1, 8, 1.0),
-        ("hello world user", 3, 28, 4.5),
+        ("a blue house on a green background", 3, 28, 4.5),
         ("кот 🐈", 2, 8, 3.0),
         # Nothing known in it: the model sees the prompt itself, cut at its longest length.
         ("quo usque tandem abutere patientia nostra quamdiu etiam furor iste tuus nos eludet quem ad finem", 5, 4, 3.0),

@@ -94,7 +94,7 @@ def test_a_recipe_names_the_source_and_cannot_be_drawn_again() -> None:
 def test_what_a_wide_picture_carries_on_is_not_the_rim_that_the_decoder_draws_wrongly() -> None:
     import numpy as np
 
-    from limner.engines.mini import fit
+    from limner.engines.mini_drawing import fit
 
     drawn = np.full((256, 256, 3), 200, np.uint8)
     drawn[[0, -1]] = drawn[:, [0, -1]] = 9

@@ -9,32 +9,37 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from limner.engines.mini_batch import MOST, Batch, Report
+from limner.engines.mini_batch import MOST, Batch
+from limner.engines.mini_drawing import Drawing
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.engines.mini_graphs import ENCODER, Graphs
-from limner.engines.mini_matte import cut_out, cut_out_of_edit
+from limner.engines.mini_layout import composed, parts
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_sampler import Sample, advance, noise_of, pack, sigmas_of
 from limner.errors import NotReadyError
-from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, ModelCard, Preview, Progress, Size
+from limner.types import MAX_SEED, Event, ImageRequest, ModelCard, Size
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.engines.mini_graphs import Embedding
+
 ABOUT = (
     "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 280 "
-    "everyday things in the manner of emoji, one to three of them, on white, on a coloured ground or in a plain place. "
+    "everyday things in the manner of emoji, on white or on a coloured ground. Several things, and things in a place, "
+    "are drawn one by one and laid out. "
     "It reads ten languages; what it does not know it takes for the nearest thing that it knows, and revised_prompt "
     "says what it understood. It draws at 256x256; any other size is that picture resampled, with its ground carried "
     "on to the edges. A transparent background is derived: what is of the ground's colour and touches the border is "
     "taken away. It is not FLUX."
 )
 EDITING = ("edit", "mask", "vary")
+# From the seed of a picture to that of its next thing, where its things are drawn one by one; a prime.
+NEXT_PART = 7919
 
 
 class MiniEngine:
@@ -85,20 +90,20 @@ class MiniEngine:
         if self._batch is None:
             raise NotReadyError("limner-mini is not loaded yet; try again in a moment.", retry_after=1)
         loop = asyncio.get_running_loop()
-        samples, report = await loop.run_in_executor(self._worker, self._begin, request)
-        drawing = self._batch.draw(samples, report)
+        samples, drawing = await loop.run_in_executor(self._worker, self._begin, request)
+        events = self._batch.draw(samples, drawing.report)
         try:
-            async for event in drawing:
+            async for event in events:
                 yield event
         finally:
-            await drawing.aclose()
+            await events.aclose()
 
     def advance(self, samples: Sequence[Sample]) -> None:
         """Take each sample one denoising step further, together."""
         advance(samples, self._graphs)
 
     def understood(self, prompt: str) -> tuple[str, str]:
-        """What a prompt is taken for: in words for people, and as the caption that the model sees."""
+        """What a prompt is taken for: in words for people, and as the model's caption of the whole scene."""
         scene = self._reader.read(prompt)
         return (self._reader.spoken(scene), scene.caption()) if scene else (prompt, prompt)
 
@@ -106,64 +111,54 @@ class MiniEngine:
         """Latents to start from, (1, N, C)."""
         return noise_of(seed, self._graphs.side**2, 4 * self._graphs.facts["latent_channels"])
 
-    def _begin(self, request: ImageRequest) -> tuple[list[Sample], Report]:
+    def _begin(self, request: ImageRequest) -> tuple[list[Sample], Drawing]:
         edit = self._edit(request) if request.images else None
-        said, caption = self.understood(request.prompt) if request.prompt.strip() else ("", "")
-        _, negative = self.understood(request.negative_prompt) if request.negative_prompt.strip() else ("", "")
-        towards, away = self._graphs.embed([caption, negative])
+        scene = self._reader.read(request.prompt)
+        said = self._reader.spoken(scene) if scene else request.prompt
+        laid_out = scene if scene and not edit and self._graphs.facts["one_by_one"] and composed(scene) else None
+        captions = (
+            [part.caption() for part in parts(laid_out)] if laid_out else [scene.caption() if scene else request.prompt]
+        )
+        negative = self.understood(request.negative_prompt)[1] if request.guidance_scale != 1.0 else None
+        embedded = self._graphs.embed([*captions, *([] if negative is None else [negative])])
+        away = None if negative is None else embedded[-1]
         sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
-        first = edit.skipped if edit else 0
-        samples: list[Sample] = []
+        pictures: list[list[Sample]] = []
         for index in range(request.n):
-            noise = self.noise(request.seed_of(index))
-            latents = edit.begin(noise, sigmas[first]) if edit else noise
-            samples.append(
-                Sample(
-                    index=index,
-                    noise=noise,
-                    latents=latents,
-                    before=latents,
-                    sigmas=sigmas,
-                    at=first,
-                    towards=towards,
-                    away=away if request.guidance_scale != 1.0 else None,
-                    guidance=request.guidance_scale,
-                    edit=edit,
-                )
+            seeds = [(request.seed_of(index) + part * NEXT_PART) % (MAX_SEED + 1) for part in range(len(captions))]
+            pictures.append(
+                [
+                    self._sample(index, seed, sigmas, towards, away, request.guidance_scale, edit)
+                    for seed, towards in zip(seeds, embedded, strict=False)
+                ]
             )
-        return samples, self._report(request, said, total=request.n * (request.num_inference_steps - first))
+        drawing = Drawing(request, pictures, self._graphs, said=said, scene=laid_out, edit=edit)
+        return [sample for samples in pictures for sample in samples], drawing
 
-    def _report(self, request: ImageRequest, said: str, *, total: int) -> Report:
-        finished = 0
-        picture = partial(self._picture, request=request, said=said)
-
-        def report(sample: Sample) -> list[Event]:
-            nonlocal finished
-            finished += 1
-            events: list[Event] = [Progress(step=finished, total=total)]
-            if sample.done:
-                events.append(picture(sample.latents, sample))
-            elif sample.at in request.preview_steps():
-                events.append(Preview(image=picture(sample.estimate(), sample)))
-            return events
-
-        return report
-
-    def _picture(self, latents: "NDArray[np.float32]", sample: Sample, *, request: ImageRequest, said: str) -> Image:
-        drawn = self._graphs.draw(latents)
-        clear = request.background == "transparent"
-        if sample.edit:
-            pixels = cut_out_of_edit(sample.edit, drawn, request) if clear else sample.edit.finish(drawn)
-        else:
-            pixels = fit(cut_out(drawn) if clear else drawn, request.width, request.height)
-        return Image(
-            data=pixels,
-            mime=RAW_RGBA if clear else RAW_RGB,
-            width=request.width,
-            height=request.height,
-            seed=request.seed_of(sample.index),
-            index=sample.index,
-            prompt=said,
+    def _sample(
+        self,
+        index: int,
+        seed: int,
+        sigmas: "NDArray[np.float32]",
+        towards: "Embedding",
+        away: "Embedding | None",
+        guidance: float,
+        edit: Edit | None,
+    ) -> Sample:
+        noise = self.noise(seed)
+        first = edit.skipped if edit else 0
+        latents = edit.begin(noise, sigmas[first]) if edit else noise
+        return Sample(
+            index=index,
+            noise=noise,
+            latents=latents,
+            before=latents,
+            sigmas=sigmas,
+            at=first,
+            towards=towards,
+            away=away,
+            guidance=guidance,
+            edit=edit,
         )
 
     def _edit(self, request: ImageRequest) -> Edit:
@@ -186,22 +181,3 @@ class MiniEngine:
             free=pack(np.broadcast_to(free, (1, channels, *free.shape))),
             skipped=skipped_steps(sigmas, request.strength, float(facts["shift"])),
         )
-
-
-def fit(pixels: "NDArray[np.uint8]", width: int, height: int) -> bytes:
-    """Rows of the picture (h, w, 3 or 4) resampled to the shorter side, its edges carried on to fill the longer one."""
-    import numpy as np
-    import PIL.Image
-
-    side = min(width, height)
-    if pixels.shape[:2] != (side, side):
-        picture = PIL.Image.fromarray(pixels).resize((side, side), PIL.Image.Resampling.LANCZOS)
-        pixels = np.asarray(picture)
-    if width != height:
-        # The outermost pixels that the decoder draws are off colour; what is carried on lies a little inside.
-        rim = max(1, side // 64)
-        left, top = (width - side) // 2 + rim, (height - side) // 2 + rim
-        inner = side - 2 * rim
-        around = ((top, height - inner - top), (left, width - inner - left), (0, 0))
-        pixels = np.pad(pixels[rim:-rim, rim:-rim], around, mode="edge")
-    return pixels.tobytes()

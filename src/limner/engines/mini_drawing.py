@@ -1,0 +1,93 @@
+"""One request at limner-mini: the samples that it takes, and the pictures that they become."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from limner.engines.mini_edit import Edit
+from limner.engines.mini_layout import lay_out
+from limner.engines.mini_matte import cut_out, cut_out_of_edit
+from limner.engines.mini_sampler import Sample
+from limner.engines.mini_scene import Scene
+from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, Preview, Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limner.engines.mini_graphs import Graphs
+
+
+class Drawing:
+    """Turns finished and half finished samples into events. Used on the worker thread only."""
+
+    def __init__(
+        self,
+        request: ImageRequest,
+        pictures: Sequence[Sequence[Sample]],
+        graphs: "Graphs",
+        *,
+        said: str,
+        scene: Scene | None = None,
+        edit: Edit | None = None,
+    ) -> None:
+        """`pictures`: the samples of each picture; several where its `scene` is laid out of things drawn one by one."""
+        self._request, self._pictures, self._graphs = request, pictures, graphs
+        self._said, self._scene, self._edit = said, scene, edit
+        self._finished = 0
+        self._total = sum(len(sample.sigmas) - 1 - sample.at for parts in pictures for sample in parts)
+
+    def report(self, sample: Sample) -> list[Event]:
+        """What a step of `sample` gives: progress, and a picture or a preview where its last part has come so far."""
+        self._finished += 1
+        events: list[Event] = [Progress(step=self._finished, total=self._total)]
+        parts = self._pictures[sample.index]
+        # The batch takes the oldest first, so the last part is never ahead of the others.
+        if sample is not parts[-1]:
+            return events
+        if sample.done:
+            events.append(self._image(sample.index, [self._graphs.draw(part.latents) for part in parts]))
+        elif sample.at in self._request.preview_steps():
+            drawn = [self._graphs.draw(part.estimate()) for part in parts]
+            events.append(Preview(image=self._image(sample.index, drawn)))
+        return events
+
+    def _image(self, index: int, drawn: Sequence["NDArray[np.uint8]"]) -> Image:
+        request = self._request
+        clear = request.background == "transparent"
+        if self._edit:
+            finish = cut_out_of_edit(self._edit, drawn[0], request) if clear else self._edit.finish(drawn[0])
+        elif self._scene:
+            side = min(request.width, request.height)
+            finish = fit(lay_out(self._scene, drawn, side, clear=clear), request.width, request.height, rim=0)
+        else:
+            finish = fit(cut_out(drawn[0]) if clear else drawn[0], request.width, request.height)
+        return Image(
+            data=finish,
+            mime=RAW_RGBA if clear else RAW_RGB,
+            width=request.width,
+            height=request.height,
+            seed=request.seed_of(index),
+            index=index,
+            prompt=self._said,
+        )
+
+
+def fit(pixels: "NDArray[np.uint8]", width: int, height: int, *, rim: int | None = None) -> bytes:
+    """Rows of the picture (h, w, 3 or 4) resampled to the shorter side, its edges carried on to fill the longer one.
+
+    The outermost pixels that the decoder draws are off colour: what is carried on lies `rim` pixels inside.
+    """
+    import numpy as np
+    import PIL.Image
+
+    side = min(width, height)
+    if pixels.shape[:2] != (side, side):
+        picture = PIL.Image.fromarray(pixels).resize((side, side), PIL.Image.Resampling.LANCZOS)
+        pixels = np.asarray(picture)
+    if width != height:
+        rim = max(1, side // 64) if rim is None else rim
+        left, top = (width - side) // 2 + rim, (height - side) // 2 + rim
+        inner = side - 2 * rim
+        around = ((top, height - inner - top), (left, width - inner - left), (0, 0))
+        pixels = np.pad(pixels[rim : side - rim, rim : side - rim], around, mode="edge")
+    return pixels.tobytes()
