@@ -20,7 +20,7 @@ import pytest
 
 from tests.processes import LIMNER, PATIENCE, ROOT, environment, serving
 
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "bench/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "bench/README.md", "src/limner/engines/README.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"(?:^<!-- (skip|needs): ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Shown, not run: what a program prints.
