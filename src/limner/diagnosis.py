@@ -63,6 +63,7 @@ def _checks() -> Iterator[Check]:
             name="settings", ok=True, detail=str(where) if where.exists() else f"defaults; {where} is not there"
         )
         yield _pictures(settings.pictures)
+        yield _pulled(settings)
         yield _port(settings)
     yield _base_url()
 
@@ -133,6 +134,21 @@ def _pictures(folder: Path) -> Check:
         return Check(name="pictures", ok=True, detail=detail)
     fix = f"Make {there} a folder that you may write to, or name another one in LIMNER_PICTURES."
     return Check(name="pictures", ok=False, detail=f"{detail}; it cannot be written to", fix=fix)
+
+
+def _pulled(settings: "Settings") -> Check:
+    from limner.models.gallery import Gallery
+
+    gallery = Gallery.configured(settings)
+    try:
+        names = list(gallery.shelf.all())
+    except LimnerError as error:
+        return Check(name="pulled", ok=False, detail=error.message, fix="Move the file away, and pull again.")
+    if not names:
+        return Check(name="pulled", ok=True, detail="no models; `limner list --catalogue` shows what can be pulled")
+    absent = gallery.absent()
+    told = [f"{name} ({absent[name].removeprefix(name).strip()})" if name in absent else name for name in names]
+    return Check(name="pulled", ok=True, detail="; ".join(told))
 
 
 def _port(settings: "Settings") -> Check:

@@ -73,7 +73,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Open]:
                 return Painted(card)
 
             machine = Machine(device="cpu", memory=memory, missing=missing)
-            gallery = Gallery(shelf, machine, keep_alive=300, make=make)
+            gallery = Gallery(shelf, lambda: machine, keep_alive=300, make=make)
             settings = Settings.load(**{"admin_key": "the-admin-key", **flags})
             studio = Studio([GradientEngine()], guests=gallery)
             app = create_app(studio, MemoryStore(), settings, gallery)

@@ -5,7 +5,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -35,10 +35,11 @@ Make = Callable[[Pulled, ModelCard], Engine]
 class Gallery:
     """Engines that come and go with the lock file. `engines()` is the same tuple while nothing changed."""
 
-    def __init__(self, shelf: Shelf, machine: Machine, *, keep_alive: float, make: Make) -> None:
+    def __init__(self, shelf: Shelf, looked: Callable[[], Machine], *, keep_alive: float, make: Make) -> None:
+        """`looked`: what the machine can run; asked once, when the first model is there: it may start a program."""
         self.shelf = shelf
-        self.machine = machine
-        self.residency = Residency(budget=machine.memory, keep_alive=keep_alive)
+        self._looked = looked
+        self._keep_alive = keep_alive
         self._make = make
         self._seen = -1
         self._pulled: Mapping[str, Pulled] = {}
@@ -65,8 +66,18 @@ class Gallery:
                 threads=settings.threads,
             )
 
-        machine = look(settings.device, settings.model_memory)
-        return cls(Shelf(settings.models_lock), machine, keep_alive=settings.model_keep_alive, make=make)
+        looked = partial(look, settings.device, settings.model_memory)
+        return cls(Shelf(settings.models_lock), looked, keep_alive=settings.model_keep_alive, make=make)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """Where the models run."""
+        return self._looked()
+
+    @cached_property
+    def residency(self) -> Residency:
+        """The memory that they share."""
+        return Residency(budget=self.machine.memory, keep_alive=self._keep_alive)
 
     async def __aenter__(self) -> Self:
         return self
