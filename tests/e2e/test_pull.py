@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -107,6 +108,23 @@ def test_another_process_goes_on_from_where_one_was_cut_off(run: Run, hub: hubs.
     assert hub.fetched(LARGE) == ["bytes=1500000-"]
     # What was whole before is not fetched again.
     assert hub.fetched("config.json") == []
+
+
+def test_two_at_once_bring_each_file_once(run: Run, hub: hubs.Hub) -> None:
+    with ThreadPoolExecutor() as threads:
+        pulls = list(threads.map(lambda _: run("pull", NAME), range(3)))
+    assert [pull.returncode for pull in pulls] == [0, 0, 0], [pull.stderr for pull in pulls]
+    assert hub.fetched(LARGE) == [""]
+
+
+def test_the_token_goes_to_the_hub_and_no_further(run: Run, hub: hubs.Hub) -> None:
+    with hubs.running() as store:
+        store.add(hub.repositories[NAME])
+        hub.store = store.url
+        assert run("pull", NAME, HF_TOKEN=hubs.TOKEN).returncode == 0
+        assert store.fetched(LARGE) == [""]
+        assert f"Bearer {hubs.TOKEN}" in hub.tokens
+        assert set(store.tokens) == {""}
 
 
 def test_a_mirror_that_knows_no_ranges_sends_it_whole(run: Run, hub: hubs.Hub) -> None:

@@ -19,6 +19,7 @@ from limner.models.files import HubFile
 
 if TYPE_CHECKING:
     import httpx2
+    from filelock import FileLock
 
 # Called with the bytes of the file that are here now.
 Told = Callable[[int], None]
@@ -56,15 +57,16 @@ class Downloads:
         """
         part = blob.with_name(f"{blob.name}.incomplete")
         try:
-            if blob.exists():
-                if digest_of(blob, file) == file.digest:
-                    told(file.size)
-                    return
-                # A copy that has rotted; a reader may have it open, so it is replaced and not written over.
-                blob.unlink()
             blob.parent.mkdir(parents=True, exist_ok=True)
-            self._bring(hub.address(repository, commit, file.path), repository, file, part, told)
-            os.replace(part, blob)
+            with _alone(blob):
+                if blob.exists():
+                    if digest_of(blob, file) == file.digest:
+                        told(file.size)
+                        return
+                    # A copy that has rotted; a reader may have it open, so it is replaced and not written over.
+                    blob.unlink()
+                self._bring(hub.address(repository, commit, file.path), repository, file, part, told)
+                os.replace(part, blob)
         except OSError as error:
             raise StorageError(f"{blob} cannot be written: {error.strerror or error}.", code=_code(error)) from error
 
@@ -129,6 +131,16 @@ class Downloads:
         if answer.headers.get("x-error-code") == "GatedRepo" or answer.status_code in (401, 403):
             return hub.gated(repository)
         return HubError(f"The hub answered {answer.status_code} for {file.path} of {repository}.")
+
+
+def _alone(blob: Path) -> "FileLock":
+    """Two processes that pull one model bring each file once: the second waits, and finds it there."""
+    from filelock import FileLock
+
+    # Where the hub's own tools keep theirs.
+    locks = blob.parents[2] / ".locks" / blob.parents[1].name
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{blob.name}.lock")
 
 
 def digest_of(path: Path, file: HubFile) -> str:
