@@ -1,5 +1,6 @@
 """limner-mini's checkpoint in the diffusers engine, with a ledger of its steps. Needs torch to be opened."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class CountedDiffusers(DiffusersEngine):
             scheduler = fresh(name)
             step = scheduler.step
 
+            @functools.wraps(step)
             def noted_step(*arguments: Any, **options: Any) -> Any:
                 noted(self.ledger)
                 return step(*arguments, **options)

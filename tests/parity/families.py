@@ -220,6 +220,28 @@ def sana() -> Any:
     )  # fmt: skip
 
 
+def sd15() -> Any:
+    unet = diffusers.UNet2DConditionModel(
+        block_out_channels=(8, 16), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2, cross_attention_dim=HIDDEN,
+    )  # fmt: skip
+    scheduler = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)
+    return diffusers.StableDiffusionPipeline(
+        vae=autoencoder(4, scaling_factor=0.18215), unet=unet, scheduler=scheduler,
+        text_encoder=clip(False), tokenizer=tokenizer(), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+
+
+def sana_sprint() -> Any:
+    parts = sana().components
+    transformer = diffusers.SanaTransformer2DModel(
+        **{**parts["transformer"].config, "guidance_embeds": True, "qk_norm": "rms_norm_across_heads"}
+    )
+    return diffusers.SanaSprintPipeline(**{**parts, "transformer": transformer, "scheduler": diffusers.SCMScheduler()})
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sdxl": sdxl,
     "sd3": sd3,
@@ -231,6 +253,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "qwen-image": qwen,
     "z-image": z_image,
     "sana": sana,
+    "sana-sprint": sana_sprint,
+    "sd15": sd15,
 }
 
 

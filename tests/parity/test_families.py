@@ -33,7 +33,7 @@ CARD = ModelCard(
 )
 # diffusers 0.42 under numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-NO_NEGATIVE = ("flux2-klein",)
+NO_NEGATIVE = ("flux2-klein", "sana-sprint")
 
 
 @pytest.fixture(scope="module")
@@ -125,19 +125,24 @@ async def test_a_batch_is_what_its_pictures_are_alone(engine: DiffusersEngine) -
         assert np.abs(image - await picture(engine, seed=7 + index)).max() <= 2
 
 
-async def test_each_scheduler_of_the_card_draws(engine: DiffusersEngine) -> None:
+async def test_each_scheduler_of_the_card_draws(engine: DiffusersEngine, name: str) -> None:
     card = able(engine, "generate")
-    assert card.schedulers
+    assert bool(card.schedulers) is (name != "sana-sprint")
     own = await picture(engine, num_inference_steps=4)
     for scheduler in card.schedulers:
-        assert (await picture(engine, num_inference_steps=4, scheduler=scheduler)).std() > 1
+        drawn = await picture(engine, num_inference_steps=4, scheduler=scheduler)
+        assert drawn.std() > 1
+        # Those that add noise on the way take it from the seed.
+        assert np.array_equal(drawn, await picture(engine, num_inference_steps=4, scheduler=scheduler)), scheduler
     # And the next request has the model's own again.
     assert np.array_equal(own, await picture(engine, num_inference_steps=4))
 
 
-async def test_the_preview_of_finished_latents_is_the_picture(engine: DiffusersEngine) -> None:
+async def test_the_preview_of_finished_latents_is_the_picture(engine: DiffusersEngine, name: str) -> None:
     """What `decode` does by itself is what the pipeline's own last lines do."""
     able(engine, "generate")
+    if name == "sana-sprint":
+        pytest.skip("its picture is decoded from something else than the latents that it tells of")
     pipeline = parts(engine).pipeline("generate")
     last: dict[str, Any] = {}
 

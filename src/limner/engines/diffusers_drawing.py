@@ -3,6 +3,7 @@
 Shapes: B pictures of a batch; latents as the pipeline has them, (B, ...); pixels (3, H, W) in 0..1.
 """
 
+import functools
 import importlib
 import inspect
 import math
@@ -80,6 +81,8 @@ class Drawer:
             "callback_on_step_end": steps.ended,
             "callback_on_step_end_tensor_inputs": ["latents"],
             "max_area": width * height,
+            # SANA-Sprint's; its default is for two steps, and an error for any other count.
+            "intermediate_timesteps": 1.3 if request.num_inference_steps == 2 else None,
             **self._guidance(pipeline, rows),
             **self._pictures(request, task, width, height),
             **self._length(pipeline, rows),
@@ -188,6 +191,8 @@ class _Steps:
         self._sample: Any = None
         step = scheduler.step
 
+        # Wrapped: pipelines look whether its signature takes the generator that makes noise repeatable.
+        @functools.wraps(step)
         def noted(model_output: Any, timestep: Any, sample: Any, *more: Any, **options: Any) -> Any:
             self._sample = sample
             return step(model_output, timestep, sample, *more, **options)
