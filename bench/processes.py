@@ -1,11 +1,13 @@
 """Servers as child processes: what they and their children cost."""
 
 import contextlib
+import ctypes
 import http.client
 import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ from typing import Self
 from bench.subjects import PATIENCE, ROOT, quiet
 
 PROC = Path("/proc")
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def free_port() -> int:
@@ -87,6 +90,7 @@ class Server:
     def __enter__(self) -> Self:
         # Open for as long as the server lives.
         self._said = tempfile.TemporaryFile()
+        _adopt()
         begun = time.perf_counter()
         self._process = subprocess.Popen(
             self._command,
@@ -94,7 +98,7 @@ class Server:
             env=self._environment,
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            # A group of its own, so that its children end with it.
+            # Signals of the terminal are for us.
             start_new_session=True,
             preexec_fn=self._settle,
         )
@@ -107,13 +111,19 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        group = self._process.pid
+        children = family(self._process.pid)[1:]
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
+        # Those that it did not wait for are ours now, and what they used counts as ours once they were.
+        for pid in children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
         self._said.close()
 
     @property
@@ -151,6 +161,12 @@ class Server:
                 connection.close()
             time.sleep(0.01)
         raise RuntimeError(f"{self._command[0]} was not ready within {PATIENCE:.0f} s:\n{self.said()[-2000:]}")
+
+
+def _adopt() -> None:
+    """Orphans of our children become ours, so that none is left and what they used is known. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def own_cores() -> tuple[set[int] | None, set[int] | None]:

@@ -153,13 +153,14 @@ def main(arguments: Sequence[str] | None = None, *, busy: Callable[[], float] = 
                 "(make bench ARGS=--force); the result then says that it is not for publication.",
                 file=sys.stderr,
             )
-            return REFUSED
+            failed = REFUSED
+            continue
         try:
             keep(name, plan, before, args.out)
         except (RuntimeError, AssertionError, OSError, subprocess.CalledProcessError) as error:
             # One peer that does not start must not cost the figures of the others.
             print(f"{name} failed: {error}", file=sys.stderr)
-            failed = 1
+            failed = failed or 1
     return failed
 
 
