@@ -53,7 +53,8 @@ class Others:
         busy, own, begun = self._begun
         cores = os.cpu_count() or 1
         elapsed = max(1e-3, time.monotonic() - begun)
-        return max(0.0, (_busy() - busy) - (_own() - own)) / (elapsed * cores)
+        # The system counts in hundredths of a second, so a moment may seem more than full.
+        return min(1.0, max(0.0, (_busy() - busy) - (_own() - own)) / (elapsed * cores))
 
 
 def _busy() -> float:
