@@ -2,14 +2,17 @@
 
 import io
 import json
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from http.server import BaseHTTPRequestHandler
 
 import httpx2
 import openai
 import PIL.Image
 import pytest
 
-from tests.conftest import Called, Served
+from tests.conftest import Called, Served, until
 from tests.sending import EDITS, GENERATIONS, LEFT, coloured, file, form, half
 from tests.sites import site
 
@@ -57,6 +60,28 @@ async def test_a_refused_url_names_its_field_and_nothing_is_drawn(call: Callable
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "image[1]")
         assert there.connections == 0
     assert not called.engine.asked
+
+
+def test_whoever_hangs_up_ends_the_fetching(serve: Callable[..., Served]) -> None:
+    served = serve(fetch_hosts="127.0.0.1")
+    ended = threading.Event()
+
+    def dripping(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                handler.wfile.write(b"x")
+                time.sleep(0.01)
+        except OSError:
+            ended.set()
+
+    with site({"/a.png": dripping}) as there:
+        body = {"prompt": "P", "images": [{"image_url": f"{there.url}/a.png"}]}
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(served.url + EDITS, json=body, timeout=0.5)
+        # Long before the fetcher's own patience is over.
+        assert ended.wait(10)
+        until(lambda: served.process.life.in_flight == 0)
 
 
 async def test_forms_may_name_urls_too(call: Callable[..., Awaitable[Called]]) -> None:

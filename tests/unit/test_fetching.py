@@ -106,12 +106,27 @@ async def test_networks_that_are_not_public(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "gopher://ok.example/", "ftp://ok.example/a.png", "data:,x", "https://",
-            "https://a b/", "https://ok.example/" + "a" * 9000, "https://ok.example/\x00", "https://ok..example/", "x",
-            ""]
+    "url",
+    ["file:///etc/passwd", "gopher://ok.example:{port}/", "ftp://ok.example:{port}/a.png", "data:,x", "http://", "x", "",
+     "http://ok.example:{port}/a b", "http://ok.example:{port}/" + "a" * 9000, "http://ok.example:{port}/\x00",
+     "http://ok..example:{port}/a.png", "http://user@ok.example:{port}/a.png", "http://u:p@ok.example:{port}/a.png",
+     "http://ok.example:{port}\\a.png", "http://other.example\\@ok.example:{port}/a.png",
+     "http://half.example:{port}/"],
 )  # fmt: skip
-async def test_what_is_no_url_of_a_picture(url: str) -> None:
-    await refused(fetcher("*", resolve=names(ok=["127.0.0.1"])), url)
+async def test_what_is_no_url_of_a_picture(there: Site, url: str) -> None:
+    """Though the setting allows all of it."""
+    asked = fetcher("*", "127.0.0.0/8", resolve=names(ok=["127.0.0.1"], half=["127.0.0.1 nonsense"]))
+    await refused(asked, url.format(port=there.port))
+    assert there.connections == 0
+
+
+async def test_no_proxy_is_asked(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would resolve the name anew, and may reach what this machine must not."""
+    with site({"/": (200, {}, b"by proxy")}) as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert await fetcher("127.0.0.1").pictures([(f"{there.url}/a.png", "image[0]")]) == [PICTURE]
+        assert proxy.connections == 0
 
 
 async def test_a_name_that_leads_inside_is_refused_though_it_is_allowed(there: Site) -> None:
