@@ -92,12 +92,14 @@ def serve(
     )
     from limner.drawing import studio_of
     from limner.models.gallery import Gallery
-    from limner.server.app import create_app
-    from limner.server.run import run
-    from limner.store import FileStore
 
     gallery = Gallery.configured(loaded)
     studio = studio_of(loaded, gallery)
+    # Importing the server takes as long as loading the model, and they need different cores.
+    studio.preload()
+    from limner.server.app import create_app
+    from limner.server.run import run
+    from limner.store import FileStore
 
     def started(url: str) -> None:
         names = studio.names()

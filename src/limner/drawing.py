@@ -98,12 +98,15 @@ def _row(name: str, served_by: str, licence: str, native: object, weights: str) 
 
 
 async def _draw_here(prompt: str, wishes: Mapping[str, Any], told: Told) -> "list[Picture]":
-    from limner.picture import Picture
     from limner.settings import Settings
 
     rest = dict(wishes)
     studio = studio_of(Settings.load())
+    # What is wrong with the wish is told before anything is loaded.
     request = studio.request(rest.pop("model", None), prompt, rest)
+    studio.preload()
+    from limner.picture import Picture
+
     pictures: list[Picture] = []
     async with studio, contextlib.aclosing(studio.generate(request)) as events:
         async for event in events:

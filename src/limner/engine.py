@@ -65,6 +65,15 @@ class Guests(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class Preloads(Protocol):
+    """An engine that can begin to load before there is an event loop to open it on."""
+
+    def preload(self) -> None:
+        """Begin to load on a thread of its own, and return at once; opening it waits for the end and tells failures."""
+        ...
+
+
 def check_complete(request: ImageRequest, made: int) -> None:
     """Hold an engine to its promise of `n` pictures. Raises EngineError."""
     if made != request.n:

@@ -8,12 +8,20 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from limner.errors import InvalidRequestError
 from limner.hosts import HOST, is_loopback, is_network
@@ -36,10 +44,10 @@ class Row(NamedTuple):
     help: str
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What the server runs with. Make it by `Settings.load`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a key.")
     port: int = Field(1337, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -81,13 +89,13 @@ class Settings(BaseSettings):
     public_base_url: str | None = Field(
         None, description="What picture URLs begin with, such as https://img.example.org; else the request's Host."
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: tuple[str, ...] = Field(
         (), description="Further Host names to answer to, comma-separated; * is any."
     )
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_origins: tuple[str, ...] = Field(
         (), description="Web origins whose pages may call this server (CORS), comma-separated."
     )
-    fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    fetch_hosts: tuple[str, ...] = Field(
         (),
         description="Where picture URLs in edits may point, comma-separated: host names, * for any public one, and "
         "addresses or networks such as 10.0.0.0/8, which may be private. None: nothing is fetched.",
@@ -128,20 +136,9 @@ class Settings(BaseSettings):
         _only_known(given, "the flag")
         _check_variables(os.environ)
         try:
-            return cls(**given)
+            return cls(**_of_file() | _of_environment(os.environ) | given)
         except ValidationError as error:
             raise _teaching(error) from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _File(settings_cls)
 
     @classmethod
     def describe(cls) -> list[Row]:
@@ -223,24 +220,25 @@ def config_path() -> Path:
     return Path(named) if named else Path(platformdirs.user_config_dir("limner", appauthor=False)) / "config.toml"
 
 
-class _File(PydanticBaseSettingsSource):
+def _of_file() -> dict[str, Any]:
     """`config.toml`, its names checked."""
+    path = config_path()
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if os.environ.get("LIMNER_CONFIG"):
+            raise InvalidRequestError(f"LIMNER_CONFIG names {path}, which is not there.", param="config") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"{path} cannot be read as TOML: {error}.", param="config") from None
+    _only_known(found, f"{path}:")
+    return found
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError
 
-    def __call__(self) -> dict[str, Any]:
-        path = config_path()
-        try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            if os.environ.get("LIMNER_CONFIG"):
-                raise InvalidRequestError(f"LIMNER_CONFIG names {path}, which is not there.", param="config") from None
-            return {}
-        except (OSError, ValueError) as error:
-            raise InvalidRequestError(f"{path} cannot be read as TOML: {error}.", param="config") from None
-        _only_known(found, f"{path}:")
-        return found
+def _of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The variables, by the settings that they set, whatever their case. A blank one sets nothing."""
+    given = {name.upper(): value for name, value in environment.items() if value}
+    return {name: given[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in given}
 
 
 def _only_known(names: Mapping[str, Any], where: str) -> None:

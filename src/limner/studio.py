@@ -17,7 +17,7 @@ from limner import __version__, codecs
 from limner.cache import PictureCache
 from limner.easel import Easel
 from limner.encoders import Encoders
-from limner.engine import Engine, Guests
+from limner.engine import Engine, Guests, Preloads
 from limner.errors import ModelNotFoundError, NotReadyError
 from limner.jobs import Job, fingerprint
 from limner.line import Line
@@ -87,6 +87,12 @@ class Studio:
             cache_bytes=settings.cache_bytes,
             guests=guests,
         )
+
+    def preload(self) -> None:
+        """Have the engines that can begin to load, while the caller does what else a start takes."""
+        for easel in self.easels():
+            if isinstance(easel.engine, Preloads):
+                easel.engine.preload()
 
     async def __aenter__(self) -> Self:
         for easel in self.easels():

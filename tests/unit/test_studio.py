@@ -245,3 +245,17 @@ async def test_the_recipe_is_in_the_picture_unless_switched_off(metadata: str, t
         image = (await run(studio, "a very private cat"))[-1]
     assert (b"a very private cat" in image.data) is told
     assert (b"trainedAlgorithmicMedia" in image.data) is (metadata != "none")
+
+
+async def test_engines_that_can_load_early_do() -> None:
+    class Early(GatedEngine):
+        told = 0
+
+        def preload(self) -> None:
+            self.told += 1
+
+    early, plain = Early("early"), GatedEngine("plain")
+    studio = Studio([early, plain])
+    assert early.told == 0
+    studio.preload()
+    assert early.told == 1
