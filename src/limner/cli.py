@@ -72,12 +72,8 @@ def serve(
     from limner.settings import Settings
 
     if settings:
-        delivery.table(
-            [
-                ("VARIABLE", "DEFAULT", "MEANING"),
-                *((row.variable, row.default, row.help) for row in Settings.describe()),
-            ]
-        )
+        told = [(row.variable, row.default, row.help) for row in Settings.describe()]
+        delivery.table([("VARIABLE", "DEFAULT", "MEANING"), *told])
         return
     loaded = Settings.load(
         host=host,
