@@ -71,6 +71,10 @@ async def test_one_range(client: httpx2.AsyncClient, url: str) -> None:
     assert (await part("bytes=-5")).content == whole[-5:]
     for odd in ("bytes=0-1,2-3", "bytes=5-2", "bytes=-", "lines=1-2", "bytes=a-b"):
         assert ((await part(odd)).status_code, (await part(odd)).content) == (200, whole)
+    etag = (await client.get(url)).headers["etag"]
+    for given, status in ((etag, 206), ('"other"', 200), ("Tue, 24 Nov 2026 00:00:00 GMT", 200)):
+        answer = await client.get(url, headers={"range": "bytes=0-9", "if-range": given})
+        assert answer.status_code == status
     beyond = await part("bytes=99999999-")
     assert beyond.status_code == 416
     assert beyond.json()["error"]["code"] == "range_not_satisfiable"

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from limner.errors import InvalidRequestError
 from limner.server import schema
 from limner.server.context import Here
+from limner.server.pieces import Pieces
 from limner.server.problems import answer
 from limner.types import OUTPUT_FORMATS
 
@@ -43,9 +44,10 @@ async def media(name: str, request: Request, here: Here) -> Response:
     }
     if _unchanged(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers=headers)
-    part = _range(request, len(stored.data))
+    kind = OUTPUT_FORMATS[stored.output_format]
+    part = _range(request, len(stored.data), headers["etag"])
     if part is None:
-        return Response(stored.data, media_type=OUTPUT_FORMATS[stored.output_format], headers=headers)
+        return Pieces((stored.data,), media_type=kind, headers=headers)
     if not part:
         refused = answer(
             InvalidRequestError(f"The picture has {len(stored.data)} bytes.", code="range_not_satisfiable")
@@ -54,25 +56,21 @@ async def media(name: str, request: Request, here: Here) -> Response:
         refused.headers["content-range"] = f"bytes */{len(stored.data)}"
         return refused
     headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{len(stored.data)}"
-    return Response(
-        stored.data[part.start : part.stop],
-        status_code=206,
-        media_type=OUTPUT_FORMATS[stored.output_format],
-        headers=headers,
-    )
+    return Pieces((stored.data[part.start : part.stop],), media_type=kind, headers=headers, status=206)
 
 
 def _unchanged(wanted: str, etag: str) -> bool:
     return wanted.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in wanted.split(",")]
 
 
-def _range(request: Request, size: int) -> range | None:
+def _range(request: Request, size: int, etag: str) -> range | None:
     """The one range that is asked for; None for the whole file, empty when there is nothing there.
 
     Several ranges at once get the whole file, as RFC 9110 allows: they are how small requests become large answers.
     """
     match = RANGE.fullmatch(request.headers.get("range", "").strip())
-    if match is None or match[0] == "bytes=-" or "if-range" in request.headers:
+    # A part is of use to who has the rest of this very file, and says so by its ETag.
+    if match is None or match[0] == "bytes=-" or request.headers.get("if-range", etag) != etag:
         return None
     first, last = match[1], match[2]
     if not first:

@@ -80,8 +80,9 @@ async def send_slices(send: Send, pieces: Iterable[Piece], *, last: bool) -> Non
 class Pieces(Response):
     """An answer whose length is known and whose bytes are made as they are sent."""
 
-    def __init__(self, pieces: Chunk, *, media_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(media_type=media_type, headers={**headers, "content-length": str(length(pieces))})
+    def __init__(self, pieces: Chunk, *, media_type: str, headers: Mapping[str, str], status: int = 200) -> None:
+        headers = {**headers, "content-length": str(length(pieces))}
+        super().__init__(status_code=status, media_type=media_type, headers=headers)
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
