@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner import delivery
-from limner.errors import AuthenticationError, ConnectionFailedError, HubError, from_response
+from limner.errors import AuthenticationError, ConnectionFailedError, HubError, InvalidRequestError, from_response
 
 if TYPE_CHECKING:
     from limner.models.pull import Offer, Step
@@ -29,7 +29,7 @@ def pull(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A name of the catalogue, OWNER/NAME[@REVISION] of the hub, or a folder of this machine.",
+            help="A name of the catalogue, OWNER/NAME[@REVISION] of the hub, or a folder or .safetensors file of yours.",
             show_default=False,
         ),
     ],
@@ -37,6 +37,10 @@ def pull(
     variant: Annotated[
         str | None,
         typer.Option(help="Which of several sets of weights, such as fp16; the catalogue knows for its own."),
+    ] = None,
+    pipeline: Annotated[str | None, typer.Option(help="For a .safetensors file: the pipeline class it is for.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="For a .safetensors file: a folder with its pipeline's settings and tokenizers.")
     ] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Say yes to the model's licence, which is shown.")
@@ -46,13 +50,16 @@ def pull(
 ) -> None:
     """Bring a model to this machine. Cut off, it goes on from there the next time; every hash is checked."""
     from limner.models import hub
+    from limner.models.adopt import adopt
     from limner.models.catalog import catalogue
-    from limner.models.pull import adopt, choice_of_alias, here_already, offer
+    from limner.models.pull import choice_of_alias, here_already, offer
     from limner.models.pull import pull as bring
 
     settings, shelf = _shelf()
-    if Path(model).is_dir():
-        kept = adopt(Path(model), shelf, name=name, variant=variant or "")
+    if Path(model).is_dir() or model.endswith(".safetensors"):
+        kept = adopt(Path(model), shelf, name=name, variant=variant or "", pipeline=pipeline or "", config=config)
+    elif pipeline or config:
+        raise InvalidRequestError("--pipeline and --config are for a .safetensors file.", param="pipeline")
     else:
         if model in catalogue().aliases:
             model = choice_of_alias(model, _machine(settings))

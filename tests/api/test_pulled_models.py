@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from limner.models.adopt import adopt
 from limner.models.gallery import Gallery
 from limner.models.machine import Machine
-from limner.models.pull import adopt
 from limner.models.shelf import Pulled, Shelf
 from limner.server import create_app
 from limner.settings import Settings

@@ -146,6 +146,26 @@ def test_a_good_folder_is_taken_as_it_lies(tmp_path: Path) -> None:
     assert (folder / LARGE).exists()
 
 
+def test_a_single_file_must_say_what_it_is(tmp_path: Path) -> None:
+    folder = write(tmp_path / "settings", without(LARGE))
+    file = tmp_path / "one.safetensors"
+    file.write_bytes(GOOD[LARGE])
+    silent = limner("pull", str(file), cwd=tmp_path)
+    assert silent.returncode == 2
+    assert "--pipeline" in silent.stderr.decode()
+    wrong = limner("pull", str(file), "--pipeline", "SanaPipeline", "--config", str(folder), cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "SanaPipeline" in wrong.stderr.decode()
+    told = ("--pipeline", "FluxPipeline", "--config", str(folder))
+    good = limner("pull", str(file), *told, "--json", cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    facts = json.loads(good.stdout)
+    assert (facts["name"], facts["pipeline"], facts["bytes"]) == ("one", "FluxPipeline", len(GOOD[LARGE]))
+    pickled = tmp_path / "one.ckpt"
+    pickled.write_bytes(b"")
+    assert limner("pull", str(pickled), *told, cwd=tmp_path).returncode == 2
+
+
 def write(folder: Path, files: dict[str, bytes]) -> Path:
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

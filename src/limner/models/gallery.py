@@ -62,6 +62,7 @@ class Gallery:
                 dtype=row.dtype if row else "auto",
                 variant=pulled.variant,
                 device=settings.device,
+                config=pulled.config,
                 loras=str(settings.loras or ""),
                 threads=settings.threads,
             )

@@ -3,24 +3,22 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from limner.engines.diffusers_layout import check_layout
 from limner.errors import (
     EngineError,
     HubError,
-    InvalidRequestError,
     ModelNotFoundError,
     PermissionDeniedError,
     StorageError,
 )
 from limner.models import hub, shelf
 from limner.models.catalog import Row, catalogue, must_accept
-from limner.models.download import Downloads, digest_of
-from limner.models.files import INDEX, WEIGHTS, Choice, HubFile, check_names, choose, parts_of
+from limner.models.download import Downloads
+from limner.models.files import INDEX, WEIGHTS, Choice, choose, parts_of
 from limner.models.machine import Machine
-from limner.models.shelf import Kept, Pulled, Shelf
+from limner.models.shelf import Kept, Pulled, Shelf, kept_of
 from limner.types import nearest
 
 # Bytes that stay free beside a pulled model, so that the machine can go on working.
@@ -142,7 +140,7 @@ def pull(offer: Offer, lock: Shelf, *, accepted: bool, told: Told = lambda step:
                 told(Step(path=path, done=before + have, total=offer.choice.size))
 
             downloads.fetch(repository, commit, file, shelf.blob(repository, file), here)
-            files[file.path] = _kept(shelf.place(repository, commit, file), file)
+            files[file.path] = kept_of(shelf.place(repository, commit, file), file)
             done += file.size
     if offer.pinned == "pull":
         shelf.refer(repository, "main", commit)
@@ -186,44 +184,6 @@ def choice_of_alias(alias: str, machine: Machine) -> str:
     return next(fitting, names[-1])
 
 
-def adopt(folder: Path, lock: Shelf, *, name: str | None = None, variant: str = "") -> Pulled:
-    """Take a folder of this machine as it lies: its files are checked and their hashes written into the lock.
-
-    Raises:
-        InvalidRequestError: there is no such folder, or no name was given and the folder's own is none.
-        EngineError: it is no model that may be loaded.
-    """
-    folder = folder.absolute()
-    if not folder.is_dir():
-        raise InvalidRequestError(f"There is no folder {folder}.", param="model")
-    name = shelf.check_name(name or folder.name)
-    # As posix paths, so that the rules are those of the hub's listings.
-    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    check_names(paths)
-    check_layout(folder)
-    pipeline, parts = parts_of((folder / INDEX).read_bytes())
-    files = [HubFile(path=path, size=(folder / path).stat().st_size, digest="0" * 64) for path in paths]
-    kept: dict[str, Kept] = {}
-    for file in choose(files, parts, variant).taken:
-        right = replace(file, digest=digest_of(folder / file.path, file))
-        kept[file.path] = _kept(folder / file.path, right)
-    pulled = Pulled(
-        name=name,
-        repository="",
-        commit="",
-        pinned="folder",
-        licence="",
-        accepted=False,
-        pipeline=pipeline,
-        variant=variant,
-        folder=str(folder),
-        pulled=int(time.time()),
-        files=kept,
-    )
-    lock.put(pulled)
-    return pulled
-
-
 def _small(downloads: Downloads, listing: hub.Listing) -> bytes:
     """model_index.json, from the cache where it lies there already."""
     file = next((file for file in listing.files if file.path == INDEX), None)
@@ -253,8 +213,3 @@ def _check_room(offer: Offer) -> None:
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f}"
-
-
-def _kept(path: Path, file: HubFile) -> Kept:
-    state = path.stat()
-    return Kept(digest=file.digest, size=state.st_size, mtime=state.st_mtime_ns)

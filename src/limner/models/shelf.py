@@ -57,6 +57,8 @@ class Pulled:
     folder: str
     # Unix seconds.
     pulled: int
+    # For a single file of weights: a folder with the settings that it leaves out.
+    config: str = ""
     files: Mapping[str, Kept] = field(default_factory=dict[str, Kept], repr=False)
 
     @property
@@ -67,7 +69,7 @@ class Pulled:
     @property
     def weights(self) -> int:
         """Bytes of its weights."""
-        return sum(kept.size for path, kept in self.files.items() if path.endswith(".safetensors"))
+        return sum(kept.size for path, kept in self.files.items() if path.endswith(".safetensors") or not path)
 
     def told(self) -> dict[str, Any]:
         """For JSON, without the list of files."""
@@ -80,7 +82,7 @@ class Pulled:
             EngineError: a file is missing or differs; its code is "model_corrupt".
         """
         for path, kept in self.files.items():
-            file = Path(self.folder) / path
+            file = Path(self.folder) / path if path else Path(self.folder)
             try:
                 state = file.stat()
                 same = state.st_size == kept.size and (
@@ -92,7 +94,8 @@ class Pulled:
             if not same:
                 again = f"`limner pull {self.name}` mends it" if self.repository else "add the folder again"
                 raise EngineError(
-                    f"{path} of {self.name} is not the file that was pulled; {again}.", code="model_corrupt"
+                    f"{path or self.folder} of {self.name} is not the file that was pulled; {again}.",
+                    code="model_corrupt",
                 )
 
 
@@ -165,6 +168,12 @@ class Shelf:
                 os.replace(file.name, self.path)
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+
+
+def kept_of(path: Path, file: HubFile) -> Kept:
+    """The record of a file whose hash is right."""
+    state = path.stat()
+    return Kept(digest=file.digest, size=state.st_size, mtime=state.st_mtime_ns)
 
 
 def snapshot(repository: str, commit: str) -> Path:
