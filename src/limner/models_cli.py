@@ -29,7 +29,7 @@ def pull(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A name of the catalogue, OWNER/NAME[@REVISION] of the hub, or a folder or .safetensors file of yours.",
+            help="A name of the catalogue, OWNER/NAME[@REVISION] of the hub, or your own folder or .safetensors file.",
             show_default=False,
         ),
     ],

@@ -70,8 +70,8 @@ def _file(file: Path, pipeline: str, config: Path | None) -> dict[str, Kept]:
         raise InvalidRequestError(f"{file} is neither a folder nor a {WEIGHTS} file.", param="model")
     if not pipeline or config is None:
         raise InvalidRequestError(
-            f"{file.name} does not say what it is: name its --pipeline, such as StableDiffusionXLPipeline, and in --config "
-            f"a folder with the {INDEX}, settings and tokenizers of that pipeline.",
+            f"{file.name} does not say what it is: name its --pipeline, such as StableDiffusionXLPipeline, and in "
+            f"--config a folder with the {INDEX}, settings and tokenizers of that pipeline.",
             param="pipeline",
         )
     check_layout(file, pipeline)
