@@ -101,6 +101,29 @@ def request_page() -> str:
     )
 
 
+def catalogue_table() -> str:
+    """The models that can be pulled by name."""
+    from limner.models.catalog import GIGABYTE, catalogue
+
+    def gigabytes(size: int) -> str:
+        return f"{size / GIGABYTE:g}" if size else ""
+
+    rows = [
+        (
+            code(row.name),
+            f"{row.repository} at {code(row.revision[:12])}"
+            if row.revision
+            else f"{row.repository}, pinned when pulled",
+            row.licence + (", gated" if row.gated else ""),
+            ", ".join(row.abilities),
+            gigabytes(row.download),
+            f"{gigabytes(row.memory)} / {gigabytes(row.memory_offloaded)}",
+        )
+        for row in catalogue().rows.values()
+    ]
+    return table(("name", "repository", "licence", "abilities", "download", "memory"), rows)
+
+
 def models_page() -> str:
     """docs/reference/models.md, from the card of the embedded model and the aliases."""
     from limner.registry import ALIASES, load_engine
@@ -121,8 +144,12 @@ def models_page() -> str:
         MADE.format(source="the model cards and src/limner/registry.py")
         + f"# Models\n\n## {card.id}\n\n"
         + table(("", ""), rows)
+        + "\n## What can be pulled\n\nBy `limner pull NAME`; see [real models](../guides/real-models.md). GB are 10^9 "
+        "bytes, rounded: the download, and the memory with everything on the card and with only the part at work "
+        "there.\n\n"
+        + catalogue_table()
         + "\n## Names that programs have hard-coded\n\n"
-        + "Each is answered by the first model of its list that can be served here. Every answer says which that was: "
+        + "Each is answered by the best FLUX model that is pulled and fits, else by the first model of its list. Every answer says which that was: "
         "`model` in the body and the header `x-limner-model`.\n\n" + table(("name", "answered by"), aliases)
     )
 

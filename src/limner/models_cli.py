@@ -13,7 +13,7 @@ from limner.errors import AuthenticationError, ConnectionFailedError, HubError, 
 
 if TYPE_CHECKING:
     from limner.models.pull import Offer, Step
-    from limner.models.shelf import Shelf
+    from limner.models.shelf import Pulled, Shelf
     from limner.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -49,11 +49,7 @@ def pull(
     quiet: Quiet = False,
 ) -> None:
     """Bring a model to this machine. Cut off, it goes on from there the next time; every hash is checked."""
-    from limner.models import hub
     from limner.models.adopt import adopt
-    from limner.models.catalog import catalogue
-    from limner.models.pull import choice_of_alias, here_already, offer
-    from limner.models.pull import pull as bring
 
     settings, shelf = _shelf()
     if Path(model).is_dir() or model.endswith(".safetensors"):
@@ -61,23 +57,7 @@ def pull(
     elif pipeline or config:
         raise InvalidRequestError("--pipeline and --config are for a .safetensors file.", param="pipeline")
     else:
-        if model in catalogue().aliases:
-            model = choice_of_alias(model, _machine(settings))
-        found = here_already(model, shelf, name)
-        if found is None and hub.offline():
-            raise HubError(
-                f"{model} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset it to pull.",
-                code="offline",
-            )
-        if found is not None and (hub.offline() or found.pinned != "pull"):
-            kept = found
-            if not quiet:
-                delivery.note(f"{kept.name} is here already, and its files are right.")
-        else:
-            offered = offer(model, name=name, variant=variant)
-            accepted = _agreed(offered, accept_licence, quiet)
-            with _bar(offered, shown=sys.stderr.isatty() and not quiet) as told:
-                kept = bring(offered, shelf, accepted=accepted, told=told)
+        kept = _from_hub(model, settings, shelf, name=name, variant=variant, accepted=accept_licence, quiet=quiet)
     if json:
         delivery.say_json(kept.told())
         return
@@ -224,6 +204,37 @@ def _shelf() -> "tuple[Settings, Shelf]":
 
     settings = Settings.load()
     return settings, Shelf(settings.models_lock)
+
+
+def _from_hub(
+    model: str,
+    settings: "Settings",
+    shelf: "Shelf",
+    *,
+    name: str | None,
+    variant: str | None,
+    accepted: bool,
+    quiet: bool,
+) -> "Pulled":
+    from limner.models import hub
+    from limner.models.catalog import catalogue
+    from limner.models.pull import choice_of_alias, here_already, offer, pull
+
+    if model in catalogue().aliases:
+        model = choice_of_alias(model, _machine(settings))
+    found = here_already(model, shelf, name)
+    if found is None and hub.offline():
+        raise HubError(
+            f"{model} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset it to pull.", code="offline"
+        )
+    if found is not None and (hub.offline() or found.pinned != "pull"):
+        if not quiet:
+            delivery.note(f"{found.name} is here already, and its files are right.")
+        return found
+    offered = offer(model, name=name, variant=variant)
+    accepted = _agreed(offered, accepted, quiet)
+    with _bar(offered, shown=sys.stderr.isatty() and not quiet) as told:
+        return pull(offered, shelf, accepted=accepted, told=told)
 
 
 def _machine(settings: "Settings") -> Any:
