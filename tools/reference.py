@@ -149,7 +149,8 @@ def models_page() -> str:
         "there.\n\n"
         + catalogue_table()
         + "\n## Names that programs have hard-coded\n\n"
-        + "Each is answered by the best FLUX model that is pulled and fits, else by the first model of its list. Every answer says which that was: "
+        + "Each is answered by the best FLUX model that is pulled and fits, else by the first model of its list. "
+        "Every answer says which that was: "
         "`model` in the body and the header `x-limner-model`.\n\n" + table(("name", "answered by"), aliases)
     )
 
