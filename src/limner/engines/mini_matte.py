@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # The decoder's ground strays from its own colour: less on white than on a colour, and so many levels of 0..255 are
 # allowed beyond what 99 of 100 pixels of the border do, within these bounds.
-MORE, LEAST, MOST = 4, 16, 28
+MORE, LEAST, MOST = 8, 10, 32
 # The decoder draws an edge over about so many pixels of a picture of 256.
-EDGE = 4 / 256
+EDGE = 7 / 256
 # The matte of a larger picture is made at this size and grown: the model draws no finer.
 SIDE = 512
 # The outermost pixels are off colour, as many as this of the shorter side.
