@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
-from limner.types import Event, Image, Preview, Progress
+from limner.types import RAW_RGB, RAW_RGBA, Event, Image, Preview, Progress
 
 # Raw pictures that may wait for a thread, in all; beyond that engines wait too, or memory would fill with pixels.
 MAX_WAITING = 8
+RAW = (RAW_RGB, RAW_RGBA)
 # Makes a file of a picture; the flag says whether it is a finished one.
 Encode = Callable[[Image, bool], Image]
 
@@ -57,7 +58,8 @@ class Encoders:
         loop = asyncio.get_running_loop()
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, Progress):
+                # Some engines give files; a thread would have nothing to do for them.
+                if isinstance(event, Progress) or (isinstance(event, Image) and event.mime not in RAW):
                     made: asyncio.Future[Event] = loop.create_future()
                     made.set_result(event)
                 else:

@@ -52,6 +52,18 @@ async def test_events_come_in_order_and_encoded() -> None:
     encoders.close()
 
 
+async def test_files_of_engines_that_encode_pass_as_they_are() -> None:
+    async def files() -> AsyncGenerator[Event, None]:
+        yield done(raw(0), True)
+
+    def unwanted(image: Image, final: bool) -> Image:
+        raise AssertionError("there is nothing to do")
+
+    encoders = Encoders(1)
+    assert [event async for event in encoders.run(files(), unwanted)] == [done(raw(0), True)]
+    encoders.close()
+
+
 async def test_the_engine_is_done_with_before_its_pictures_are() -> None:
     encoders, drawing, gate = Encoders(1), Drawing(2), threading.Event()
 
