@@ -62,6 +62,18 @@ def rings(channels: int) -> np.ndarray:
     return np.stack(planes[:channels], -1).clip(0, 255).astype(np.uint8)
 
 
+def clouds(channels: int) -> np.ndarray:
+    """Smooth in all directions, where the sum of what a filter leaves says little of how well that deflates."""
+    coarse = np.random.default_rng(5).integers(0, 256, (8, 8, 4), np.uint8)
+    picture = PIL.Image.fromarray(coarse, "RGBA").resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC)
+    return np.asarray(picture)[..., :channels]
+
+
+def wallpaper(channels: int) -> np.ndarray:
+    """Noise that comes again 76 pixels to the right and below deflate's window."""
+    return np.tile(np.random.default_rng(6).integers(0, 256, (81, 76, channels), np.uint8), (4, 4, 1))[:SIDE, :SIDE]
+
+
 def tiled(channels: int) -> np.ndarray:
     """Noise that comes again five rows further down, and so looks like noise to whoever sees a few rows."""
     return np.tile(np.random.default_rng(4).integers(0, 256, (5, SIDE, channels), np.uint8), (52, 1, 1))[:SIDE]
@@ -92,6 +104,6 @@ def half_and_half(channels: int) -> np.ndarray:
 
 MAKERS = (
     *(photograph, drawing, enlarged, shaded, noise, plain),
-    *(sloped, rings, tiled, halftone, written, half_and_half),
+    *(sloped, rings, clouds, wallpaper, tiled, halftone, written, half_and_half),
 )
 KINDS = {each.__name__: each for each in MAKERS}

@@ -60,14 +60,6 @@ def fill(out: "Rows", rows: "Rows", above: "Rows", channels: int, kind: int) -> 
         body[:] = rows
 
 
-def remainder(filtered: "Rows") -> int:
-    """The sum of what a filter left, each byte taken as -128 to 127: the cheap test of which filter suits."""
-    import numpy as np
-
-    # The absolute value of a signed byte, without leaving bytes.
-    return int(np.minimum(filtered, 0 - filtered).sum(dtype=np.uint64))
-
-
 def _mix(out: "Rows", rows: "Rows", above: "Rows", channels: int) -> None:
     import numpy as np
 

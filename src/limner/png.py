@@ -27,6 +27,8 @@ MAX_SIDE = 2**31 - 1
 RUNS, RUN_BYTES, RUN_ROWS = 8, 4_000, 3
 # A sample that stays above this share of its bytes, and in which the whole window finds nothing, is grain.
 TEXTURE = 0.25
+# What searching well leaves of a part of it must not be less than this share.
+FOUND = 0.5
 # How much larger than the usual encoder's the sample may be. The whole picture may then be a quarter larger.
 SLACK = 1.13
 # A sample that the usual encoder shrinks below this share says too little of the picture: all there is, is repetition
@@ -34,8 +36,10 @@ SLACK = 1.13
 FLAT = 0.01
 # One that it shrinks below this share is little but runs, which isal codes in ten bits where two would do.
 RUNS_ONLY = 0.04
-# Rows that come again after so many at most, in more than this share of their bytes.
-PERIOD, AGAIN = 16, 0.9
+# How much larger than the thorough one's the usual one's sample may be.
+THOROUGHLY = 1.2
+# Rows that come again within deflate's window, but not after more than so many, in more than this share of their bytes.
+WINDOW, PERIOD, AGAIN = 32 * 1024, 64, 0.9
 
 
 def encode(
@@ -93,24 +97,33 @@ def _choice(deflate: Library, rows: "NDArray[np.uint8]", channels: int) -> tuple
     some, above = rows[chosen], rows[chosen - 1]
     above[chosen == 0] = 0
     tried = {kind: filtering.some(some, above, channels, kind) for kind in (NONE, SUB, UP)}
-    likely = min(tried, key=lambda kind: filtering.remainder(tried[kind]))
-    total, periodic = tried[likely].nbytes, _periodic(rows, chosen)
-    size = len(deflate.grain(tried[likely]))
-    if not periodic and size > TEXTURE * total and len(deflate.quick(tried[likely])) >= size:
-        return deflate.grain, likely
+    total, periodic = tried[NONE].nbytes, _periodic(rows, chosen)
+    size, kind = _smallest(deflate.grain, {kind: tried[kind] for kind in (SUB, UP)})
+    if not periodic and size > TEXTURE * total and _is_grain(deflate, tried[kind], size):
+        return deflate.grain, kind
     mixed = filtering.some(some, above, channels, MIXED)
     usual = len(deflate.usual(mixed))
     if periodic or usual <= FLAT * total:
         return deflate.thorough, _smallest(deflate.thorough, tried | {MIXED: mixed})[1]
     # In the order of what they cost: filtering the whole picture row by row takes longer than deflating it quickly.
-    plans = [(deflate.fair, tried), (deflate.grain, {MIXED: mixed}), (deflate.usual, tried)]
+    plans = [(deflate.fair, tried), (deflate.grain, {MIXED: mixed})]
     if usual > RUNS_ONLY * total:
         plans = [(deflate.grain, tried), (deflate.quick, tried), *plans]
     for way, filters in plans:
         size, kind = _smallest(way, filters)
         if size <= SLACK * usual:
             return way, kind
-    return deflate.thorough, _smallest(deflate.thorough, tried | {MIXED: mixed})[1]
+    size, kind = _smallest(deflate.usual, tried)
+    least, filtered = _smallest(deflate.thorough, tried | {MIXED: mixed})
+    # On planes the thorough one finds twice as much.
+    return (deflate.usual, kind) if size <= min(SLACK * usual, THOROUGHLY * least) else (deflate.thorough, filtered)
+
+
+def _is_grain(deflate: Library, sample: "NDArray[np.uint8]", size: int) -> bool:
+    """Whether nothing is gained by looking for repetition: in all of it at a glance, in an eighth of it thoroughly."""
+    middle, run = len(sample) // 2, max(1, len(sample) // RUNS)
+    searched = len(deflate.fair(sample[middle : middle + run])) * len(sample) / run
+    return len(deflate.quick(sample)) >= size and searched >= FOUND * size
 
 
 def _smallest(way: Deflate, filters: "dict[int, NDArray[np.uint8]]") -> tuple[int, int]:
@@ -131,12 +144,13 @@ def _sample(rows: "NDArray[np.uint8]") -> "NDArray[np.int64]":
 
 def _periodic(rows: "NDArray[np.uint8]", chosen: "NDArray[np.int64]") -> bool:
     """Whether rows come again a few rows further down: deflate's window finds that, and short runs do not show it."""
-    if len(rows) <= PERIOD:
+    period = min(PERIOD, max(1, WINDOW // rows.shape[1]))
+    if len(rows) <= period:
         return True
     few = chosen[:: max(1, len(chosen) // RUNS)]
-    few = few[few >= PERIOD]
+    few = few[few >= period]
     # The middle third of each: enough to tell.
     middle = rows[:, rows.shape[1] // 3 : -(rows.shape[1] // 3)]
     looked = middle[few]
-    same = [float((looked == middle[few - back]).mean()) for back in range(1, PERIOD + 1)]
-    return max(same[1:]) > max(AGAIN, same[0] + 1 - AGAIN)
+    same = [float((looked == middle[few - back]).mean()) for back in range(1, period + 1)]
+    return max(same[1:], default=0.0) > max(AGAIN, same[0] + 1 - AGAIN)
