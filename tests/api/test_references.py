@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -76,9 +77,11 @@ def test_whoever_hangs_up_ends_the_fetching(serve: Callable[..., Served]) -> Non
             ended.set()
 
     with site({"/a.png": dripping}) as there:
-        body = {"prompt": "P", "images": [{"image_url": f"{there.url}/a.png"}]}
-        with pytest.raises(httpx2.ReadTimeout):
-            httpx2.post(served.url + EDITS, json=body, timeout=0.5)
+        body = json.dumps({"prompt": "P", "images": [{"image_url": f"{there.url}/a.png"}]}).encode()
+        head = f"POST {EDITS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            until(lambda: there.asked)
         # Long before the fetcher's own patience is over.
         assert ended.wait(10)
         until(lambda: served.process.life.in_flight == 0)
