@@ -30,6 +30,7 @@ async def test_a_model_shows_its_card(client: httpx2.AsyncClient) -> None:
     assert card["defaults"]["num_inference_steps"] == 4
     assert "seed" not in card["knobs"]
     assert "guidance_scale" in card["knobs"]
+    assert card["schedulers"] == []
     assert card["licence"] == "Apache-2.0"
     assert card["about"]
 

@@ -24,6 +24,8 @@ VARIABLES = (
 )
 # All that it loads lies on this machine already, and nobody is told about it.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DISABLE_TELEMETRY": "1"}
+# Threads that wait by spinning take the processor from whoever they wait for, on a machine that does other things too.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 # Signs of life in the time after which silence counts as a hang.
 BEATS = 6
 # Seconds for the socket to take a small frame: the child reads at all times.
@@ -80,7 +82,7 @@ class Process:
             self._child = child.start(
                 "limner.engines.worker_child",
                 *(str(each) for each in (theirs.fileno(), limits.silence / BEATS, os.getpid())),
-                environment=child.environment((*VARIABLES, *environment)) | OFFLINE,
+                environment=PATIENT | child.environment((*VARIABLES, *environment)) | OFFLINE,
                 pass_fds=(theirs.fileno(),),
                 stdin=child.NOWHERE,
                 stdout=child.NOWHERE,

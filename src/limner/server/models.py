@@ -57,6 +57,7 @@ def _entry(name: str, card: ModelCard, state: Mapping[str, Any] | None) -> dict[
             "served_by": card.id,
             "abilities": list(card.abilities),
             "knobs": sorted(card.knobs),
+            "schedulers": list(card.schedulers),
             "sizes": {"native": str(card.native), "min_side": card.min_side, "max_side": card.max_side},
             "defaults": {
                 "size": str(card.native),

@@ -131,6 +131,7 @@ class Card(BaseModel):
     served_by: str
     abilities: list[str]
     knobs: list[str]
+    schedulers: list[str]
     sizes: dict[str, Any]
     defaults: dict[str, Any]
     limits: dict[str, Any]
