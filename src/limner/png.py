@@ -145,10 +145,11 @@ def _sample(rows: "NDArray[np.uint8]") -> "NDArray[np.int64]":
 def _periodic(rows: "NDArray[np.uint8]", chosen: "NDArray[np.int64]") -> bool:
     """Whether rows come again a few rows further down: deflate's window finds that, and short runs do not show it."""
     period = min(PERIOD, max(1, WINDOW // rows.shape[1]))
-    if len(rows) <= period:
-        return True
     few = chosen[:: max(1, len(chosen) // RUNS)]
     few = few[few >= period]
+    if not len(few):
+        # Low pictures are written thoroughly: it takes no time.
+        return True
     # The middle third of each: enough to tell.
     middle = rows[:, rows.shape[1] // 3 : -(rows.shape[1] // 3)]
     looked = middle[few]
