@@ -8,7 +8,7 @@ Requests that come at the same time share each denoising step (`mini_batch.py`).
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
@@ -51,6 +51,7 @@ class MiniEngine:
         self._reader = Reader()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="limner-mini")
         self._batch: Batch | None = None
+        self._loading: Future[None] | None = None
 
     def cards(self) -> Sequence[ModelCard]:
         facts = self._graphs.facts
@@ -75,8 +76,14 @@ class MiniEngine:
             )
         ]
 
+    def preload(self) -> None:
+        """Begin to load, on the engine's own thread, while the program still imports what it needs."""
+        self._loading = self._loading or self._worker.submit(self._graphs.load)
+
     async def __aenter__(self) -> Self:
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._graphs.load)
+        self.preload()
+        assert self._loading is not None
+        await asyncio.wrap_future(self._loading)
         self._batch = Batch(lambda samples: self.advance(samples), self._worker)
         return self
 
