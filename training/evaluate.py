@@ -4,14 +4,13 @@ The classifier learns the training drawings under heavy augmentation and is itse
 neither it nor the model ever saw (twemoji). Its accuracy there bounds what it can say of the model.
 
     python evaluate.py train --minutes 5 --out runs/first     # once
-    python evaluate.py judge --out runs/first --sheet ../docs/images/sheet.png
+    python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
 """
 
 import argparse
 import asyncio
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -191,15 +190,6 @@ def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float
     return found / count
 
 
-def sheet(model: Model, path: Path) -> None:
-    """The prompts of sheet.txt, eight a row, to be looked at: no figure without it."""
-    prompts = (Path(__file__).parent / "sheet.txt").read_text().splitlines()
-    pictures = [picture[::2, ::2] for picture in model.draw([(prompt, 7) for prompt in prompts])]
-    rows = [np.concatenate(pictures[k : k + 8], 1) for k in range(0, len(pictures) // 8 * 8, 8)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows, 0)).save(path, optimize=True)
-
-
 def judge(args: argparse.Namespace) -> None:
     drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
     net = judge_net(len(drawings.concepts))
@@ -207,8 +197,6 @@ def judge(args: argparse.Namespace) -> None:
     net.eval()
     print(self_check(net, args))
     model = Model()
-    if args.sheet:
-        sheet(model, args.sheet)
     table = {"weights": model.card.weights, "300 nouns": named(model, net, drawings, args.seeds, 300)}
     if args.all:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)
@@ -222,7 +210,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
     (train_judge if args.stage == "train" else judge)(args)
 
