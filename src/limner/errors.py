@@ -110,7 +110,8 @@ class AuthenticationError(LimnerError):
     """The key is missing or wrong."""
 
     status = 401
-    type = "authentication_error"
+    # As OpenAI answers it; clients tell it by the status and the code.
+    type = "invalid_request_error"
     default_code = "invalid_api_key"
     exit_code = 4
 

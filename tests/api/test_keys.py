@@ -75,7 +75,7 @@ async def test_without_the_key_nothing_is_done(
     answer = await keyed.request(method, path + "?api_key=right", headers=headers)
     assert answer.status_code == 401
     error = answer.json()["error"]
-    assert (error["type"], error["code"], error["param"]) == ("authentication_error", "invalid_api_key", None)
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_api_key", None)
     assert answer.headers["www-authenticate"] == "Bearer"
 
 

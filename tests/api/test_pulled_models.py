@@ -197,7 +197,7 @@ async def test_models_are_managed_with_the_admin_key_only(world: Open) -> None:
     for method, path in routes:
         for key in ({}, {"authorization": "Bearer a-client-key"}):
             answer = await here.client.request(method, path, headers=key)
-            assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error"), path
+            assert (answer.status_code, answer.json()["error"]["type"]) == (401, "invalid_request_error"), path
     assert (await here.client.get("/admin/models", headers=ADMIN)).json()["models"][0]["name"] == "mine"
 
 
