@@ -129,3 +129,17 @@ async def test_a_scene_of_several_things_is_one_picture(engine: WatchedMini, pro
     assert steps == [(step + 1, len(steps)) for step in range(len(steps))]
     again = await picture(engine, wish(engine, prompt, n=2))
     assert again == images[0].data + images[1].data
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{}, {"negative_prompt": "xqzzv kjwvq wxxkj zvqqw " * 4}, {"guidance_scale": 1.0}, {"partial_images": 1}],
+    ids=str,
+)
+async def test_a_long_prompt_of_which_nothing_is_known_is_drawn(engine: WatchedMini, wishes: dict[str, object]) -> None:
+    """It is padded to the longer length, and its negative prompt with it; beside others too."""
+    long = wish(engine, "xqzzv kjwvq wxxkj zvqqw " * 4, **wishes)
+    alone = await picture(engine, long)
+    beside = await asyncio.gather(picture(engine, long), picture(engine, wish(engine)), picture(engine, long))
+    assert beside[0] == beside[2] == alone
+    assert beside[1] == await picture(engine, wish(engine))

@@ -34,7 +34,7 @@ class Graphs:
         # card.json: what must be known of these very weights.
         self.facts: dict[str, Any] = json.loads((files("limner") / "mini" / "card.json").read_text())
         self._sessions: dict[str, Any] = {}
-        self._embeddings: OrderedDict[str, Embedding] = OrderedDict()
+        self._embeddings: OrderedDict[tuple[str, int], Embedding] = OrderedDict()
 
     @property
     def side(self) -> int:
@@ -58,14 +58,22 @@ class Graphs:
         self._embeddings.clear()
 
     def embed(self, captions: Sequence[str]) -> list["Embedding"]:
-        """One embedding a caption, kept by its bytes; the unknown ones in one run."""
-        new = [caption for caption in dict.fromkeys(captions) if caption not in self._embeddings]
-        # Each by itself: the padded length is part of the model and must not depend on the company.
-        for caption in new:
-            self._embeddings[caption] = self._encode(caption)
+        """One embedding a caption, kept by its bytes; all padded to the shortest trained length that holds the longest.
+
+        The captions of one request: the model sees the padding, so its prompt and its negative prompt have one length,
+        as diffusers has it, and no other request may change it.
+        """
+        tokens = {caption: self._tokenizer.encode(caption, add_special_tokens=False).ids for caption in captions}
+        longest = max(map(len, tokens.values()))
+        lengths: list[int] = self.facts["lengths"]
+        length = next((length for length in lengths if longest < length), lengths[-1])
+        found: list[Embedding] = []
         for caption in captions:
-            self._embeddings.move_to_end(caption)
-        found = [self._embeddings[caption] for caption in captions]
+            key = (caption, length)
+            if key not in self._embeddings:
+                self._embeddings[key] = self._encode(tokens[caption], length)
+            self._embeddings.move_to_end(key)
+            found.append(self._embeddings[key])
         while len(self._embeddings) > KEPT_EMBEDDINGS:
             self._embeddings.popitem(last=False)
         return found
@@ -112,16 +120,14 @@ class Graphs:
             raise EngineError(f"The weights file {name} is damaged; install limner again.")
         return data
 
-    def _encode(self, caption: str) -> "Embedding":
-        """Padded to the shortest of the trained lengths that holds it, cut at the longest."""
+    def _encode(self, ids: list[int], length: int) -> "Embedding":
+        """Of token ids, padded to `length` or cut there."""
         import numpy as np
 
-        ids = self._tokenizer.encode(caption, add_special_tokens=False).ids
-        lengths: list[int] = self.facts["lengths"]
-        length = next((length for length in lengths if len(ids) < length), lengths[-1])
+        longest = self.facts["lengths"][-1]
         t5_ids = np.full((1, length), PAD, np.int64)
-        clip_ids = np.full((1, lengths[-1]), PAD, np.int64)
-        for row, whole in ((t5_ids, [*ids[: length - 1], END]), (clip_ids, [START, *ids[: lengths[-1] - 2], END])):
+        clip_ids = np.full((1, longest), PAD, np.int64)
+        for row, whole in ((t5_ids, [*ids[: length - 1], END]), (clip_ids, [START, *ids[: longest - 2], END])):
             row[0, : len(whole)] = whole
         text, pooled = self._session(TEXT).run(None, {"t5_ids": t5_ids, "clip_ids": clip_ids})
         return text, pooled
