@@ -20,7 +20,7 @@ text, flux, decoder = (
     ort.InferenceSession((folder / name).read_bytes(), options, providers=["CPUExecutionProvider"])
     for name in ("text.onnx", "flux.onnx", "decoder.onnx")
 )
-side, channels = facts["native"] // facts["pixels_per_token"], facts["latent_channels"]
+side, channels = facts["drawn"] // facts["pixels_per_token"], facts["latent_channels"]
 short, long = facts["lengths"][0], facts["lengths"][-1]
 # What the engine runs for a request that wishes nothing: prompt and negative prompt where there is guidance.
 rows = 1 if facts["guidance"] == 1 else 2

@@ -15,10 +15,10 @@ OURS, THEIRS, LIMIT = "limner-mini", "diffusers eager", "the graphs alone in onn
 
 
 def measure(plan: Plan) -> Result:
-    """Ours, the peer's and the limit, at the model's own size."""
-    (card, *_) = MiniEngine().cards()
-    usual = card.request(PROMPT)
-    native = card.native.width
+    """Ours, the peer's and the limit, at the size that the transformer draws at."""
+    engine = MiniEngine()
+    usual = engine.cards()[0].request(PROMPT)
+    native = engine.drawn
     wish = {"size": native, "steps": plan.count(usual.num_inference_steps, 1), "guidance": usual.guidance_scale}
     figure = f"{native}x{native} picture"
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:

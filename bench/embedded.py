@@ -53,7 +53,7 @@ def bare() -> None:
         ort.InferenceSession((folder / name).read_bytes(), options, providers=["CPUExecutionProvider"])
         for name in ("text.onnx", "flux.onnx", "decoder.onnx")
     )
-    side = facts["native"] // facts["pixels_per_token"]
+    side = facts["drawn"] // facts["pixels_per_token"]
     channels = facts["latent_channels"]
     short, long = facts["lengths"][0], facts["lengths"][-1]
     places = np.zeros((short + side * side, 3), np.float32)

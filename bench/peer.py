@@ -40,7 +40,8 @@ def draw(pipeline: Any, wish: dict[str, Any]) -> Any:
         num_inference_steps=wish["steps"],
         width=wish["native"],
         height=wish["native"],
-        max_sequence_length=16,
+        # What the model is trained with; diffusers' own default is a longer one.
+        max_sequence_length=pipeline.tokenizer_2.model_max_length,
         latents=torch.from_numpy(noise),
     ).images[0]
     if wish["size"] != wish["native"]:

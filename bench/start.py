@@ -36,9 +36,9 @@ def measure(plan: Plan) -> Result:
         }
         peer = None if plan.smoke else plan.diffusers
         if peer:
-            (card, *_) = MiniEngine().cards()
-            usual = card.request("a red apple")
-            wish = [str(usual.num_inference_steps), str(usual.guidance_scale), str(card.native.width)]
+            engine = MiniEngine()
+            usual = engine.cards()[0].request("a red apple")
+            wish = [str(usual.num_inference_steps), str(usual.guidance_scale), str(engine.drawn)]
             first[SCRIPT] = lambda _: whole_run([peer, "-m", "bench.peer", "--once", out, *wish], folder)
         plan.told(PICTURE)
         pictures = plan.interleaved(first)

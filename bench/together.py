@@ -34,13 +34,18 @@ def measure(plan: Plan) -> Result:
         stack.callback(lambda: runner.run(mini.__aexit__(None, None, None)))
         (card, *_) = mini.cards()
         usual = card.request(PROMPT)
+        size = f"{mini.drawn}x{mini.drawn}"
 
         async def draw(seed: int) -> None:
-            made = [event async for event in mini.generate(card.request(PROMPT, seed=seed)) if isinstance(event, Image)]
+            made = [
+                event
+                async for event in mini.generate(card.request(PROMPT, seed=seed, size=size))
+                if isinstance(event, Image)
+            ]
             assert len(made) == 1
 
         wish = {"steps": usual.num_inference_steps, "guidance": usual.guidance_scale}
-        wish |= {"size": card.native.width, "native": card.native.width}
+        wish |= {"size": mini.drawn, "native": mini.drawn}
         peer = None
         if plan.diffusers and not plan.smoke:
             peer = stack.enter_context(Drawer([plan.diffusers, "-m", "bench.peer"]))

@@ -1,6 +1,8 @@
 """limner-mini's checkpoint in the diffusers engine, with a ledger of its steps. Needs torch to be opened."""
 
 import functools
+import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ from limner.engines.mini import MiniEngine
 from tests.fakes import noted
 
 CHECKPOINT = Path(__file__).parents[1] / "training" / "checkpoint"
+FACTS: dict[str, Any] = json.loads((files("limner") / "mini" / "card.json").read_text())
 # What makes the engine draw as limner-mini does: its noise, and the lengths that it pads prompts to.
-AS_MINI: dict[str, Any] = {"noise": "numpy", "lengths": (16, 32)}
+AS_MINI: dict[str, Any] = {"noise": "numpy", "lengths": tuple(FACTS["lengths"])}
 
 
 class CountedDiffusers(DiffusersEngine):

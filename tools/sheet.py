@@ -16,8 +16,8 @@ from limner.types import Image
 ROOT = Path(__file__).parents[1]
 SEED = 7
 FIRST = (
-    "a cat", "a red apple", "a house in the snow", "a rocket at night", "a pizza", "a bird in the sky",
-    "hello world user", "кошка и собака на пляже", "a car on a blue background", "a guitar", "two fish in the sea",
+    "a cat", "a red apple", "a house in the snow", "a rocket at night", "a pizza", "five birds in the sky",
+    "hello world user", "кошка и собака на пляже", "a red car and a blue house", "a 3D robot", "a cartoon owl",
     "向日葵",
 )  # fmt: skip
 

@@ -110,7 +110,7 @@ EXTRA = [
 EVERYDAY = """
 waving hand=hello,hi,hand,wave,goodbye,welcome; globe showing Europe-Africa=world,earth,globe,planet earth,planet
 bust in silhouette=profile,account; person=human,somebody,user; man=guy,dad; woman=lady,mom; boy=kid; girl=daughter
-automobile=car,red car; deciduous tree=tree,green tree; evergreen tree=pine tree,fir; red apple=apple
+automobile=car,auto,red car; deciduous tree=tree,green tree; evergreen tree=pine tree,fir; red apple=apple
 bicycle=bike; airplane=plane,jet,aeroplane; sailboat=boat,yacht; hamburger=burger,cheeseburger; french fries=fries,chips
 hot beverage=coffee,tea,cup of coffee,cup; beer mug=beer; wine glass=wine; glass of milk=milk; doughnut=donut
 couch and lamp=sofa,couch; television=tv; mobile phone=phone,smartphone; laptop=computer; desktop computer=monitor,pc
@@ -138,6 +138,31 @@ camping=campsite; national park=park; cityscape=city; night with stars=night,nig
 alien monster=space invader; smiling face with sunglasses=cool face; grinning face=smile,smiling face,happy face,face
 crying face=sad face; astronaut=spaceman; mage=wizard,magician; police officer=cop,policeman; cook=chef
 Santa Claus=santa,father christmas; collision=explosion,boom; Christmas tree=xmas tree; jack-o-lantern=pumpkin,halloween
+poodle=corgi,labrador,retriever,golden retriever,husky,bulldog,beagle,dachshund,chihuahua,terrier,shiba,pug,hound
+cat=siamese,siamese cat,persian cat,tabby; horse=pony,stallion,foal,mare; leopard=cheetah,jaguar,puma,panther
+wolf=coyote,jackal; monkey=ape,baboon; gorilla=king kong; deer=stag,reindeer,antelope,gazelle; bison=buffalo,yak
+lizard=iguana,gecko,chameleon,salamander; snake=python,cobra; crocodile=alligator; dragon=wyvern; seal=walrus,sea lion
+bird=sparrow,robin,finch; black bird=crow,raven; eagle=hawk,falcon,vulture; rooster=cock; goose=geese
+fish=salmon,trout,tuna,carp; tropical fish=goldfish,angelfish; shark=great white; lobster=crayfish; shrimp=prawn
+bug=insect,caterpillar; cricket=grasshopper,locust; blossom=daisy,lily,orchid,poppy; hibiscus=tropical flower
+deciduous tree=oak,maple tree,apple tree,willow; evergreen tree=spruce,christmas fir; four leaf clover=clover
+automobile=sedan,suv,vehicle,ferrari,tesla,porsche,jeep,van; racing car=race car,sports car,formula 1
+articulated lorry=semi truck,semi; ship=cruise ship,titanic,battleship; canoe=kayak,rowing boat; sailboat=sailing ship
+rocket=spaceship,spacecraft,starship,space shuttle; flying saucer=alien spaceship; airplane=airliner,fighter jet
+house=cottage,cabin,villa,mansion,hut,home,barn; castle=palace; office building=tower block,skyscrapers; church=chapel
+mountain=hill,mountains,cliff; desert=sand dunes; cityscape=skyline,town,street; national park=landscape,scenery
+water wave=waves,waterfall; spaghetti=pasta,noodles; steaming bowl=ramen,soup,noodle soup; meat on bone=steak,meat
+poultry leg=fried chicken,drumstick; cup with straw=soda,lemonade,juice; tropical drink=smoothie; cocktail glass=martini
+bread=loaf,toast; cheese wedge=parmesan; chocolate bar=chocolate; tangerine=mandarin,clementine; blueberries=berries
+mage=witch,sorcerer,magic user; princess=lady in a dress; person=people,child,face of a person; old man=grandfather
+woman=mother,girlfriend,wife; man=father,boyfriend,husband,gentleman; woman’s hat=sun hat; crossed swords=katana
+dagger=knife blade; axe=hatchet; guitar=ukulele,electric guitar,bass guitar; violin=cello,viola; drum=drums,drum kit
+saxophone=sax; trumpet=bugle,horn; microphone=mic; camera=dslr,photo camera; headphone=headset,earphones
+laptop=macbook,notebook computer; mobile phone=iphone,android phone; coat=jacket,hoodie; t-shirt=tshirt; dress=gown
+running shoe=sneakers,boots; glasses=spectacles; watch=wristwatch; gem stone=ruby,emerald,sapphire,crystal
+books=library,bookshelf; memo=document,paper; letter=post; scroll=parchment; crown=tiara; robot=android,cyborg
+ghost=spirit; alien=martian,extraterrestrial; skull=skeleton; t-rex=dino,raptor; unicorn=pegasus; mermaid=siren
+soccer ball=goal,ball; chess pawn=chess; teddy bear=plush toy,stuffed animal; jack-o-lantern=jack o lantern
 """.replace("\n", ";")
 
 
@@ -168,15 +193,17 @@ def load_concepts(packages: Path) -> list[Concept]:
         label = row["label"]
         tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][:4]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
-        names = tuple(everyday.get(label, [])[:4]) + tuple(tags)
+        names = tuple(everyday.get(label, [])) + tuple(tags)
         out.append(Concept(label=label.lower(), code=code, names=names, taught=label.lower() in taught))
     return out
 
 
 def load_everyday() -> dict[str, list[str]]:
     """Label -> what people say for it."""
-    parts = (part.partition("=") for part in EVERYDAY.split(";") if "=" in part)
-    return {label.strip(): [word.strip() for word in words.split(",")] for label, _, words in parts}
+    said: dict[str, list[str]] = {}
+    for label, _, words in (part.partition("=") for part in EVERYDAY.split(";") if "=" in part):
+        said.setdefault(label.strip(), []).extend(word.strip() for word in words.split(","))
+    return said
 
 
 def _wanted(row: dict) -> bool:

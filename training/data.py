@@ -13,9 +13,11 @@ from PIL import Image
 
 from concepts import Concept, load_concepts
 
-# Icon set -> the word that a caption uses for its style. The first is the default look of a bare prompt.
-STYLES = {"fluent-emoji-flat": "flat", "noto": "shaded"}
+# Icon set -> the style that it teaches, one of mini_scene.STYLES; None is the look of a prompt that names none.
+STYLES = {"fluent-emoji-flat": None, "fluent-emoji": "3d", "noto": "cartoon"}
 HELD_OUT = "twemoji"
+# An icon set whose package lacks the table of characters -> the set that has its names.
+NAMED_BY = {"fluent-emoji": "fluent-emoji-flat"}
 
 # Colours without a hue of their own: degrees, share of the saturation kept, least value, share of the value kept.
 SHADES = {
@@ -30,7 +32,8 @@ HUES = {"red": 0, "orange": 28, "yellow": 52, "green": 125, "blue": 214, "purple
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     concept: int
-    style: str
+    # One of mini_scene.STYLES, or None.
+    style: str | None
     # uint8 RGBA, straight alpha, shape (size, size, 4).
     pixels: np.ndarray
     # Name of the colour that most of it has, or None when no hue leads.
@@ -56,17 +59,18 @@ class Drawings:
         self.concepts: list[Concept] = load_concepts(packages)
         self.styles = styles
         # Of the concepts that are taught.
-        self.items: list[Drawing] = []
+        self.by_concept: dict[int, list[Drawing]] = {}
         cache.mkdir(parents=True, exist_ok=True)
         for style in styles:
             index, pixels = self._load_set(packages, cache / f"{style}-{size}.npz", style, size)
             for concept, rgba in zip(index, pixels, strict=True):
                 if not self.concepts[concept].taught:
                     continue
-                self.items.append(Drawing(concept=int(concept), style=style, pixels=rgba, hue=dominant_hue(rgba)))
-        self.by_concept: dict[int, list[Drawing]] = {}
-        for item in self.items:
-            self.by_concept.setdefault(item.concept, []).append(item)
+                drawn = self.by_concept.setdefault(int(concept), [])
+                # What is drawn in one manner only is drawn so when none is asked for.
+                manner = STYLES.get(style) if drawn else None
+                drawn.append(Drawing(concept=int(concept), style=manner, pixels=rgba, hue=dominant_hue(rgba)))
+        self.items = [item for drawn in self.by_concept.values() for item in drawn]
         self.by_label = {c.label: i for i, c in enumerate(self.concepts)}
 
     def _load_set(self, packages: Path, path: Path, style: str, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +80,7 @@ class Drawings:
             if stored["codes"].tolist() == codes:
                 return stored["index"], stored["pixels"]
         icons = json.loads((packages / f"@iconify-json/{style}/icons.json").read_text())
-        chars = json.loads((packages / f"@iconify-json/{style}/chars.json").read_text())
+        chars = json.loads((packages / f"@iconify-json/{NAMED_BY.get(style, style)}/chars.json").read_text())
         index, pixels = [], []
         for i, code in enumerate(codes):
             name = chars.get(code)

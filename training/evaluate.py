@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +21,11 @@ from torch import nn
 
 from checkpoint import Clock, arguments, load, save
 from data import HELD_OUT, STYLES, Drawings
+from lexicon import names_of
+from limner.engines import mini_scene
 from limner.engines.mini_layout import GROUNDS
+from limner.engines.mini_prompt import Reader
+from limner.engines.mini_words import LANGUAGES
 
 SIDE = 64
 
@@ -141,10 +146,17 @@ def hits(net: nn.Module, pictures: torch.Tensor, wanted: list[int], depth: int) 
     return (best == torch.tensor(wanted)[:, None]).any(1).float().mean().item()
 
 
-def named(model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None) -> dict[str, float]:
-    """Top-1 and top-5 over concepts: those of one word first, at most `limit`."""
-    order = sorted(drawings.by_concept, key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
-    asked = [(f"a {drawings.concepts[i].label}", 1000 * s + i) for i in order for s in range(seeds)]
+def nouns(drawings: Drawings, limit: int | None) -> list[int]:
+    """Concepts, those of one word first, at most `limit`."""
+    return sorted(drawings.by_concept, key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
+
+
+def named(
+    model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None, style: str = ""
+) -> dict[str, float]:
+    """Top-1 and top-5 over `nouns`."""
+    order = nouns(drawings, limit)
+    asked = [(f"a {drawings.concepts[i].label}{style}", 1000 * s + i) for i in order for s in range(seeds)]
     wanted = [i for i in order for _ in range(seeds)]
     pictures = model.draw(asked)
     seen = look(pictures)
@@ -157,6 +169,19 @@ def named(model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: i
         "top1": hits(net, seen, wanted, 1), "top5": hits(net, seen, wanted, 5),
         "seed distance": apart, "nearest drawing": near.mean().item(),
     }  # fmt: skip
+
+
+def languages(drawings: Drawings, packages: Path, limit: int) -> dict[str, float]:
+    """Share of `nouns` whose name in each language is read as that noun; what is read alike is drawn alike."""
+    reader = Reader()
+    found = {}
+    for code in LANGUAGES:
+        names, _ = names_of(packages, code, drawings.concepts)
+        said = {label: name for name, label in names.items()}
+        asked = [label for i in nouns(drawings, limit) if (label := drawings.concepts[i].label) in said]
+        scenes = [(label, reader.read(said[label])) for label in asked]
+        found[code] = sum(scene is not None and scene.things[0].label == label for label, scene in scenes) / len(asked)
+    return found
 
 
 def grounds(model: Model) -> float:
@@ -200,6 +225,8 @@ def judge(args: argparse.Namespace) -> None:
     table = {"weights": model.card.weights, "300 nouns": named(model, net, drawings, args.seeds, 300)}
     if args.all:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)
+    table |= {f"300 nouns, {s}": named(model, net, drawings, 1, 300, f", {s}") for s in mini_scene.STYLES}
+    table["languages"] = languages(drawings, args.packages, 300)
     table |= {"ground colour": grounds(model), "pairs, both in top-5": pairs(model, net, drawings, 100)}
     print(json.dumps(table, indent=2))
 

@@ -1,6 +1,7 @@
 """From trained weights to what ships: a FluxPipeline checkpoint, and the ONNX graphs in src/limner/mini.
 
-Both hold the same half-precision weights and are computed in single precision, so they draw the same picture.
+Weights are rounded to eight bits for each output channel (`grid.py`). The graphs hold the bytes, the checkpoint the
+same values in half precision, and both are computed in single precision, so they draw the same picture.
 
     python export.py --run runs/first --checkpoint checkpoint --graphs ../src/limner/mini
 """
@@ -11,7 +12,6 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
@@ -23,16 +23,18 @@ from autoencoder import INNER, LATENTS, OUTER, build
 from checkpoint import load
 from flow import Painter
 from flux import FluxConfig, positions
+from grid import Grid
 from text import LENGTH, clip_tokenizer, t5_tokenizer
+from upscaler import Upscaler
 
 # The scheduler's time shift: above 1 spends more steps where the layout is decided.
 SHIFT = 1.5
-# Chosen by eye and by the judge (LOG.md, 2026-11-24): drawings vary little, so few steps find them.
+# Chosen by eye and by the judge (LOG.md, 2026-11-24): drawings vary little, so few steps find them, and no guidance.
 QUALITY_STEPS = {"low": 2, "medium": 4, "high": 16}
-GUIDANCE = 2.0
+GUIDANCE = 1.0
 # Whether the engine draws the things of a scene one by one: until the judge finds both of two without it.
 ONE_BY_ONE = True
-GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "tokenizer.json")
+GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "upscaler.onnx", "tokenizer.json")
 
 
 class Text(nn.Module):
@@ -70,14 +72,19 @@ class Encoder(nn.Module):
         return (seen[:, :LATENTS] - self.shift) * self.scale
 
 
-def halve(module: nn.Module) -> nn.Module:
-    """Round the weights to half precision, keep computing in single."""
-    for weight in module.parameters():
-        weight.data = weight.data.half().float()
-    return module.eval()
+class Larger(nn.Module):
+    """uint8 pixels (B, H, W, 3), H and W even -> the same picture at twice the size, uint8 (B, 2H, 2W, 3)."""
+
+    def __init__(self, upscaler: Upscaler):
+        super().__init__()
+        self.upscaler = upscaler
+
+    def forward(self, pixels):
+        made = self.upscaler(pixels.permute(0, 3, 1, 2).float() / 255)
+        return torch.round(made.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def assemble(run: Path) -> tuple[Painter, torch.nn.Module, dict, Tokenizer]:
+def assemble(run: Path, grid: Grid) -> tuple[Painter, torch.nn.Module, dict, Tokenizer]:
     state = torch.load(run / "flow.pt", map_location="cpu", weights_only=True)
     painter = Painter(FluxConfig(**state["config"]))
     painter.load_state_dict(state["average"])
@@ -88,7 +95,7 @@ def assemble(run: Path) -> tuple[Painter, torch.nn.Module, dict, Tokenizer]:
         vae.encoder.conv_out.weight[32:] = 0
         vae.encoder.conv_out.bias[32:] = -30
     vae.register_to_config(scaling_factor=state["scale"], shift_factor=state["shift"])
-    return halve(painter), halve(vae), state, Tokenizer.from_file(str(run / "tokenizer.json"))
+    return grid.round(painter), grid.round(vae), state, Tokenizer.from_file(str(run / "tokenizer.json"))
 
 
 def save_pipeline(painter: Painter, vae, tokenizer: Tokenizer, folder: Path) -> None:
@@ -103,17 +110,23 @@ def save_pipeline(painter: Painter, vae, tokenizer: Tokenizer, folder: Path) -> 
     pipeline.to(torch.float32)
 
 
-def shrink(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large single-precision weights as halves behind a Cast, which onnxruntime folds when it loads."""
-    kept, casts = [], []
+def shrink(model: onnx.ModelProto, grid: Grid) -> onnx.ModelProto:
+    """Store weights as the bytes that they are on the grid; onnxruntime computes the floats when it loads the graph."""
+    kept, nodes = [], []
     for tensor in model.graph.initializer:
         array = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or array.size < 512:
+        found = grid.find(array)
+        if found is None:
             kept.append(tensor)
             continue
-        kept.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + ".half"))
-        casts.append(helper.make_node("Cast", [tensor.name + ".half"], [tensor.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
+        name = tensor.name
+        kept += [
+            numpy_helper.from_array(part, f"{name}.{kind}")
+            for part, kind in zip(found, ("bytes", "scale"), strict=True)
+        ]
+        nodes.append(helper.make_node("Cast", [f"{name}.bytes"], [f"{name}.whole"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]))
+    nodes += model.graph.node
     del model.graph.initializer[:], model.graph.node[:], model.graph.value_info[:]
     model.graph.initializer.extend(kept)
     model.graph.node.extend(nodes)
@@ -127,18 +140,17 @@ def shrink(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def export(module: nn.Module, inputs: dict, dynamic: dict, outputs: list[str], path: Path) -> None:
+def export(module: nn.Module, inputs: dict, dynamic: dict, outputs: list[str], path: Path, grid: Grid) -> None:
     program = torch.onnx.export(
         module, (), kwargs=inputs, dynamic_shapes=dynamic, output_names=outputs,
         dynamo=True, opset_version=20, verbose=False,
     )  # fmt: skip
     program.optimize()
-    onnx.save(shrink(program.model_proto), path)
+    onnx.save(shrink(program.model_proto, grid), path)
 
 
 @torch.no_grad()
-def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def save_graphs(painter: Painter, vae, upscaler: Upscaler, state: dict, folder: Path, grid: Grid) -> None:
     dim = torch.export.Dim
     batch, words, tokens = dim("batch", max=64), dim("words", max=LENGTH), dim("tokens", max=4096)
     tall, wide = dim("tall", max=64), dim("wide", max=64)
@@ -146,7 +158,7 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
     t5_ids, clip_ids = (torch.randint(3, 100, (2, LENGTH)) for _ in range(2))
     export(
         Text(painter), {"t5_ids": t5_ids, "clip_ids": clip_ids},
-        {"t5_ids": {0: batch, 1: words}, "clip_ids": {0: batch}}, ["text", "pooled"], folder / "text.onnx",
+        {"t5_ids": {0: batch, 1: words}, "clip_ids": {0: batch}}, ["text", "pooled"], folder / "text.onnx", grid,
     )  # fmt: skip
     places = positions(LENGTH, 4, 4)
     flux_in = {
@@ -162,7 +174,7 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
             "latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch},
             "ids": {0: torch.export.Dim.DYNAMIC},
         },
-        ["velocity"], folder / "flux.onnx",
+        ["velocity"], folder / "flux.onnx", grid,
     )  # fmt: skip
     decoder = Decoder(vae, state["shift"], state["scale"])
     export(
@@ -171,6 +183,7 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
         {"latents": {0: batch, 2: tall, 3: wide}},
         ["pixels"],
         folder / "decoder.onnx",
+        grid,
     )
     seen = torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8)
     # Only the batch is free: the engine reads pictures at the native size.
@@ -180,8 +193,18 @@ def save_graphs(painter: Painter, vae, state: dict, tokenizer: Tokenizer, folder
         {"pixels": {0: batch}},
         ["latents"],
         folder / "encoder.onnx",
+        grid,
     )
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    rows, columns = dim("rows", max=2048), dim("columns", max=2048)
+    # Half a side, for pixel-unshuffle needs even ones.
+    export(
+        Larger(upscaler),
+        {"pixels": seen},
+        {"pixels": {0: batch, 1: 2 * rows, 2: 2 * columns}},
+        ["larger"],
+        folder / "upscaler.onnx",
+        grid,
+    )
 
 
 def save_card(folder: Path, state: dict) -> None:
@@ -191,7 +214,9 @@ def save_card(folder: Path, state: dict) -> None:
     card = {
         "weights": whole[:12], "files": hashes, "created": int(time.time()), "steps_trained": state["step"],
         "quality_steps": QUALITY_STEPS, "guidance": GUIDANCE, "one_by_one": ONE_BY_ONE,
-        "shift": SHIFT, "lengths": [LENGTH], "pixels_per_token": 64, "latent_channels": 32, "native": 256,
+        "shift": SHIFT, "lengths": [LENGTH], "pixels_per_token": 64, "latent_channels": 32,
+        # What a request that names no size gets, and what the transformer and the decoder draw of it.
+        "native": 512, "drawn": 256,
     }  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card))
@@ -204,8 +229,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=here / "checkpoint")
     parser.add_argument("--graphs", type=Path, default=here.parent / "src/limner/mini")
     args = parser.parse_args()
-    painter, vae, state, tokenizer = assemble(args.run)
-    save_graphs(painter, vae, state, tokenizer, args.graphs)
+    grid = Grid()
+    painter, vae, state, tokenizer = assemble(args.run, grid)
+    upscaler = Upscaler()
+    load(args.run / "upscaler.pt", upscaler)
+    args.graphs.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(args.graphs / "tokenizer.json"), pretty=False)
+    save_graphs(painter, vae, grid.round(upscaler), state, args.graphs, grid)
     save_pipeline(painter, vae, tokenizer, args.checkpoint)
     save_card(args.graphs, state)
 

@@ -1,7 +1,8 @@
 """Train the flow transformer and both text encoders on the latents of the frozen encoder.
 
 Rectified flow: z_t = (1 - t) * picture + t * noise, the model predicts noise - picture, times are logit-normal
-(arXiv:2403.03206 section 3.1). Captions are dropped for classifier-free guidance. An exponential moving average
+(arXiv:2403.03206 section 3.1), most of them late: what a word looks like is learnt where the noise hides the picture.
+Captions are dropped for classifier-free guidance. An exponential moving average
 of the weights is what gets exported.
 
     python flow.py --minutes 80 --out runs/first            # resumes where runs/first/flow.pt stands
@@ -163,10 +164,10 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--double", type=int, default=2)
     parser.add_argument("--single", type=int, default=8)
-    parser.add_argument("--time-mean", type=float, default=0.2)
-    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=["fluent-emoji-flat"])
-    parser.add_argument("--pool", type=int, default=24_000)
-    parser.add_argument("--renew-every", type=int, default=16)
+    parser.add_argument("--time-mean", type=float, default=1.0)
+    parser.add_argument("--styles", nargs="+", choices=tuple(STYLES), default=list(STYLES))
+    parser.add_argument("--pool", type=int, default=16_000)
+    parser.add_argument("--renew-every", type=int, default=40)
     parser.add_argument("--save-every", type=int, default=250)
     parser.add_argument("--begin", type=Path, help="checkpoint whose weights a new run takes up")
     parser.add_argument("--no-compile", dest="compile", action="store_false")

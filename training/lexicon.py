@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from concepts import Concept, load_concepts, load_everyday
-from limner.engines.mini_scene import COLOURS, PLACES, plural
+from limner.engines.mini_scene import COLOURS, MAX_THINGS, PLACES, plural
 from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
 from scenes import FAVOURITES
 
@@ -68,8 +68,9 @@ def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
     stems: dict[str, dict[str, str]] = {}
     rows = [("colour", c, w) for c in COLOURS for w in table["colours"].get(c, [])]
     rows += [("place", p, w) for p in PLACES for w in table["places"][p]]
-    for kind, many in (("number", "numbers"), ("size", "sizes"), ("side", "sides")):
+    for kind, many in (("number", "numbers"), ("size", "sizes"), ("side", "sides"), ("style", "styles")):
         rows += [(kind, value, word) for value, words in table[many].items() for word in words]
+    rows += [("number", str(number), str(number)) for number in range(2, MAX_THINGS + 1)]
     rows += [(kind, kind, word) for kind in ("ground", "on", "under", "fill") for word in table[kind]]
     for kind, value, word in rows:
         if word.endswith("*"):
@@ -94,8 +95,8 @@ def lexicon(packages: Path, code: str) -> dict:
     extra = table.get("things", {})
     names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
     for phrase, label in names.items():
-        # A word that only fills, or that is a number, is no thing.
-        if not {"fill", "number", "on", "under"} & exact[phrase].keys():
+        # A word that only fills, or that is a number, a size or a style, is no thing.
+        if not {"fill", "number", "on", "under", "style", "size"} & exact[phrase].keys():
             exact[phrase]["thing"] = label
     if code == "en":
         for phrase in names:

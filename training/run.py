@@ -1,6 +1,6 @@
 """The whole recipe with one dial: minutes.
 
-    python run.py --minutes 240                          # inner autoencoder, flow, outer autoencoder, judge, export
+    python run.py --minutes 240                          # every stage, from the inner autoencoder to the export
     python run.py --minutes 6 --pool 512 --no-compile    # proves every stage end to end, draws nothing worth seeing
 
 Each stage resumes from its checkpoint in --out, so a second call goes on where the first one stopped.
@@ -11,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data import STYLES
+
 # Shares of the time. The flow is where quality is won.
-SHARES = {"inner": 0.2, "flow": 0.62, "outer": 0.12, "judge": 0.06}
+SHARES = {"inner": 0.17, "flow": 0.57, "outer": 0.12, "upscaler": 0.08, "judge": 0.06}
 HERE = Path(__file__).parent
 
 
@@ -21,7 +23,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--pool", type=int, default=40_000)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--styles", nargs="+", default=["fluent-emoji-flat"])
+    parser.add_argument("--styles", nargs="+", default=list(STYLES))
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", type=Path, default=HERE / "runs/first")
     parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint")
@@ -37,6 +39,7 @@ def main() -> None:
     stage("autoencoder.py", "inner", "--minutes", minutes["inner"])
     stage("flow.py", "--minutes", minutes["flow"], *styles, *flow)
     stage("autoencoder.py", "outer", "--minutes", minutes["outer"], *styles, "--batch", 8)
+    stage("upscaler.py", "--minutes", minutes["upscaler"], *styles, *(("--pool", args.pool) if args.pool < 768 else ()))
     stage("evaluate.py", "train", "--minutes", minutes["judge"])
     export = [sys.executable, HERE / "export.py", "--run", args.out]
     subprocess.run([*export, "--checkpoint", args.checkpoint, "--graphs", args.graphs], check=True)

@@ -1,7 +1,8 @@
 """Scenes with their captions, composed from drawings: what limner-mini sees.
 
 A scene is first drawn by lot as words (`limner.engines.mini_scene.Scene`) and then painted, so the caption says all
-that is there. There is little chance in how it is painted: the same caption gives nearly the same picture, which lets a
+that is there. It is one thing, since the engine lays several things out by itself (`mini_layout.py`), and nearly always
+on white. There is little chance in how it is painted: the same caption gives nearly the same picture, which lets a
 small model learn it from few samples and draw it in few steps.
 """
 
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data import Drawings, paste, recolour
-from limner.engines.mini_layout import BANDS, GROUNDS, backdrop, spots
-from limner.engines.mini_scene import PLACES, SIDES, TINTS, Scene, Thing
+from data import Drawing, Drawings, paste, recolour
+from limner.engines.mini_layout import DRAWN, GROUNDS, backdrop
+from limner.engines.mini_scene import TINTS, Scene, Thing
 
 # What people ask for first is shown more often.
 FAVOURITES = frozenset(
@@ -22,8 +23,10 @@ FAVOURITES = frozenset(
         "globe showing europe-africa",
     )
 )  # fmt: skip
-# The first prompt of the project's first script.
-HELLO = ("waving hand", "globe showing europe-africa", "person")
+# How often each style is drawn; the flat one is what a bare prompt asks for.
+SHARES = {None: 0.5, "3d": 0.25, "cartoon": 0.25}
+# Of the scenes: things turned to another colour, and things on a coloured ground.
+TINTED, GROUNDED = 0.12, 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,57 +37,33 @@ class Painted:
 
 
 class Composer:
-    """One thing to three on a white or coloured ground or in a place."""
+    """One thing near the middle, on a white or a coloured ground."""
 
     def __init__(self, drawings: Drawings, size: int):
         self.drawings = drawings
         self.size = size
-        self._backdrops = {name: backdrop(name, size) for name in (None, *GROUNDS, *BANDS)}
-        shown = [3.0 if c.label in FAVOURITES else 1.0 for c in drawings.concepts]
-        weights = np.array(shown) * [i in drawings.by_concept for i in range(len(shown))]
-        self._weights = weights / weights.sum()
+        self._backdrops = {name: backdrop(name, size, size) for name in (None, *GROUNDS)}
+        weights = [
+            SHARES[item.style] * (2 if drawings.concepts[item.concept].label in FAVOURITES else 1)
+            for item in drawings.items
+        ]
+        self._weights = np.array(weights) / sum(weights)
 
     def scene(self, rng: np.random.Generator) -> Painted:
-        kind = rng.choice(["one", "same", "pair", "stacked", "three"], p=[0.58, 0.07, 0.23, 0.05, 0.07])
-        count = {"one": 1, "same": 1, "pair": 2, "stacked": 2, "three": 3}[str(kind)]
-        if kind == "three" and rng.random() < 0.15:
-            labels = list(HELLO)
-        else:
-            chosen = rng.choice(len(self._weights), size=count, p=self._weights, replace=False)
-            labels = [self.drawings.concepts[i].label for i in chosen]
-        things = [Thing(label=label) for label in labels]
-        side = None
-        if kind == "same":
-            things = [Thing(label=labels[0], count=int(rng.choice([2, 3], p=[0.65, 0.35])))]
-        if kind == "one":
-            size = str(rng.choice(["small", "big"])) if rng.random() < 0.1 else None
-            side = str(rng.choice(SIDES)) if rng.random() < 0.06 else None
-            things = [Thing(label=labels[0], colour=self._tint(labels[0], rng), size=size)]
-        scene = Scene(things=tuple(things), stacked=kind == "stacked", side=side, ground=self._ground(things[0], rng))
-        return Painted(pixels=self.paint(scene, rng), scene=scene)
+        drawing = self.drawings.items[rng.choice(len(self._weights), p=self._weights)]
+        colour = str(rng.choice(TINTS)) if drawing.hue and rng.random() < TINTED else None
+        ground = None
+        if rng.random() < GROUNDED or colour == "white":
+            ground = str(rng.choice([name for name in GROUNDS if name != colour]))
+        thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
+        scene = Scene(things=(thing,), ground=ground, style=drawing.style)
+        return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
 
-    def paint(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    def _paint(self, scene: Scene, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
         """uint8 (size, size, 3)."""
         canvas = self._backdrops[scene.ground].copy()
-        items = [thing for thing in scene.things for _ in range(thing.count)]
-        for thing, (x, y, extent) in zip(items, spots(scene), strict=True):
-            drawing = self.drawings.by_concept[self.drawings.by_label[thing.label]][0]
-            rgba = recolour(drawing, thing.colour) if thing.colour and drawing.hue != thing.colour else drawing.pixels
-            moved = rng.uniform(-0.015, 0.015, 3)
-            paste(canvas, rgba, (x + moved[0], y + moved[1]), extent * (1 + moved[2]))
+        colour = scene.things[0].colour
+        rgba = recolour(drawing, colour) if colour and drawing.hue != colour else drawing.pixels
+        moved = rng.uniform(-0.015, 0.015, 3)
+        paste(canvas, rgba, (0.5 + moved[0], 0.5 + moved[1]), DRAWN * (1 + moved[2]))
         return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
-
-    def _ground(self, first: Thing, rng: np.random.Generator) -> str | None:
-        draw = rng.random()
-        if draw < (0.0 if first.colour == "white" else 0.5):
-            return None
-        if draw < 0.66:
-            return str(rng.choice(list(PLACES)))
-        names = [name for name in GROUNDS if name != first.colour]
-        return str(rng.choice(names))
-
-    def _tint(self, label: str, rng: np.random.Generator) -> str | None:
-        hue = self.drawings.by_concept[self.drawings.by_label[label]][0].hue
-        if hue is None or rng.random() > 0.2:
-            return None
-        return str(rng.choice(TINTS))

@@ -14,8 +14,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast,
 PAD, END, START = "<pad>", "</s>", "<s>"
 # Pieces of BPE, and room for the labels after them.
 PIECES, VOCABULARY = 1024, 2048
-# Padded length that the model is trained with; three things on a coloured ground take 14.
-LENGTH = 16
+# Padded length that the model is trained with; a red thing in 3D on a light blue ground takes all of it.
+LENGTH = 12
 
 
 def train_tokenizer(captions: Iterable[str], labels: Iterable[str]) -> Tokenizer:

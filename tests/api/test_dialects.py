@@ -22,7 +22,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"seed": [9, 10], "n": 2}, {"seed": 9, "n": 2}),
     ({"seed": [9, 10, 11]}, {"seed": 9, "n": 3}),
     ({"guidance_scale": 3}, {"guidance_scale": 3.0}),
-    ({"negative_prompt": "blur"}, {"negative_prompt": "blur"}),
+    ({"negative_prompt": "blur", "guidance": 2}, {"negative_prompt": "blur"}),
     *(({name: 2}, {"n": 2}) for name in ("n", "batch_size", "num_images_per_prompt", "num_images")),
     *(({name: zero}, {"n": 1}) for name in ("n", "batch_size") for zero in (0, "0", None)),
     *(({name: size}, {"width": 128, "height": 64})

@@ -141,6 +141,14 @@ async def test_what_has_no_effect_is_named(client: httpx2.AsyncClient) -> None:
     assert set(named) == {"style", "moderation", "schn%C3%B6rkel", "a%2C%20b%0D%0A", "output_compression"}
 
 
+async def test_a_negative_prompt_without_guidance_is_named(client: httpx2.AsyncClient) -> None:
+    body = {"prompt": "a cat", "negative_prompt": "blur"}
+    without = await client.post(PATH, json=body | {"guidance_scale": 1})
+    assert without.headers["x-limner-ignored"] == "negative_prompt"
+    guided = await client.post(PATH, json=body | {"guidance_scale": 3})
+    assert "x-limner-ignored" not in guided.headers
+
+
 async def test_strict_servers_refuse_unknown_fields(call: Callable[..., Awaitable[Called]]) -> None:
     client = (await call(strict=True)).client
     answer = await client.post(PATH, json={"prompt": "a cat", "sead": 7})

@@ -35,7 +35,7 @@ async def engine() -> AsyncIterator[WatchedMini]:
 
 
 def wish(engine: MiniEngine, prompt: str = "a cat", **wishes: object) -> ImageRequest:
-    return engine.cards()[0].request(prompt, **{"num_inference_steps": 6, "seed": 7} | wishes)
+    return engine.cards()[0].request(prompt, **{"num_inference_steps": 6, "seed": 7, "size": "256x256"} | wishes)
 
 
 async def picture(engine: MiniEngine, request: ImageRequest) -> bytes:
@@ -51,6 +51,7 @@ async def test_the_pixels_are_the_same_alone_among_others_and_when_joining_late(
         wish(engine, "two rockets at night", seed=2, num_inference_steps=3, guidance_scale=7.5),
         wish(engine, "кот", seed=3, n=3),
         wish(engine, "a house", seed=4, size="512x256"),
+        wish(engine, "a red house on the beach", seed=4, size="512x512"),
     ]
     for round_ in range(20):
         company = others[: 1 + round_ % len(others)]

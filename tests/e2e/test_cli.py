@@ -193,7 +193,7 @@ def test_models(limner_serve: Served, tmp_path: Path) -> None:
     assert (here["server"], there["server"]) == (None, f"{limner_serve.url}/v1")
     assert here["models"] == there["models"]
     flux = next(model for model in here["models"] if model["id"] == "flux")
-    assert (flux["served_by"], flux["licence"], flux["native"]) == ("limner-mini", "Apache-2.0", "256x256")
+    assert (flux["served_by"], flux["licence"], flux["native"]) == ("limner-mini", "Apache-2.0", "512x512")
     table = limner("models", "--local", cwd=tmp_path).stdout.decode()
     assert [row.split()[0] for row in table.splitlines()[1:]] == [model["id"] for model in here["models"]]
 

@@ -28,7 +28,7 @@ def pipeline():
 
 
 async def ours(engine: MiniEngine, prompt: str, **wishes) -> np.ndarray:
-    request = engine.cards()[0].request(prompt, **wishes)
+    request = engine.cards()[0].request(prompt, size=f"{engine.drawn}x{engine.drawn}", **wishes)
     events = [event async for event in engine.generate(request)]
     image = next(event for event in events if isinstance(event, Image))
     assert image.mime == RAW_RGB
@@ -44,8 +44,8 @@ def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, gui
     guided = {"negative_prompt": "", "true_cfg_scale": guidance} if guidance != 1 else {}
     made = pipeline(
         prompt=caption,
-        width=256,
-        height=256,
+        width=engine.drawn,
+        height=engine.drawn,
         num_inference_steps=steps,
         latents=torch.from_numpy(engine.noise(seed)),
         max_sequence_length=length,
@@ -59,8 +59,8 @@ def theirs(pipeline, engine: MiniEngine, prompt: str, seed: int, steps: int, gui
     ("prompt", "seed", "steps", "guidance"),
     [
         ("a cat", 7, 16, 3.0),
-        ("a red apple on a blue background", 1, 8, 1.0),
-        ("a blue house on a green background", 3, 28, 4.5),
+        ("a green car", 1, 8, 1.0),
+        ("a blue house, 3d", 3, 28, 4.5),
         ("кот 🐈", 2, 8, 3.0),
         # Nothing known in it: the model sees the prompt itself, cut at its longest length.
         ("xqzzv kjwvq wxxkj zvqqw " * 4, 5, 4, 3.0),

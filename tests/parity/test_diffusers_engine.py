@@ -61,8 +61,8 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
     ("prompt", "wishes"),
     [
         ("a cat", {"num_inference_steps": 8}),
-        ("a red apple on a blue background", {"seed": 1, "guidance_scale": 1.0, "num_inference_steps": 4}),
-        ("a blue house on a green background", {"seed": 5}),
+        ("a green car", {"seed": 1, "guidance_scale": 1.0, "num_inference_steps": 4}),
+        ("a blue house, cartoon", {"seed": 5}),
         ("кот 🐈", {"seed": 2, "num_inference_steps": 4, "negative_prompt": "a red house"}),
     ],
 )
@@ -217,9 +217,7 @@ def test_the_same_over_http(url: str, pictures_by_engine: dict[str, dict[str, np
 
     found: dict[str, np.ndarray] = {}
     wishes = {"prompt": "a cat", "size": NATIVE, "seed": 7, "num_inference_steps": 4, "response_format": "b64_json"}
-    for number, more in enumerate(
-        ({}, {"n": 2, "seed": 3}, {"guidance_scale": 1, "prompt": "a red apple on a blue background"})
-    ):
+    for number, more in enumerate(({}, {"n": 2, "seed": 3}, {"guidance_scale": 1, "prompt": "a blue house"})):
         answer = httpx2.post(f"{url}/v1/images/generations", json=wishes | more, timeout=120)
         assert answer.status_code == 200, answer.text
         told = answer.json()

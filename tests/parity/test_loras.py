@@ -56,7 +56,9 @@ def train(file: Path) -> None:
     with torch.no_grad():
         cells = (vae.encode(red).latent_dist.mode() - vae.config.shift_factor) * vae.config.scaling_factor
         target = pipeline._pack_latents(cells, 1, cells.shape[1], *cells.shape[2:])
-        text, pooled, text_ids = pipeline.encode_prompt("a cat", "a cat", max_sequence_length=16)
+        text, pooled, text_ids = pipeline.encode_prompt(
+            "a cat", "a cat", max_sequence_length=pipeline.tokenizer_2.model_max_length
+        )
     ids = pipeline._prepare_latent_image_ids(1, cells.shape[2] // 2, cells.shape[3] // 2, "cpu", torch.float32)
     for _ in range(STEPS):
         time = torch.sigmoid(torch.randn(4))

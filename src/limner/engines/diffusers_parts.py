@@ -119,6 +119,7 @@ def load(source: Source) -> Parts:
     dtype = getattr(torch, _dtype(source.dtype, device))
     kind: Any = getattr(importlib.import_module("diffusers"), name)
     damaged: type[Exception] = importlib.import_module("safetensors").SafetensorError
+    lacking: type[Exception] = importlib.import_module("diffusers.loaders.single_file_utils").SingleFileComponentError
     options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     try:
         if Path(source.folder).is_file():
@@ -126,7 +127,7 @@ def load(source: Source) -> Parts:
         else:
             base = kind.from_pretrained(source.folder, **options, **_safe(kind, source))
     # What a library says of files that it cannot read may tell of paths: it goes to the log.
-    except (damaged, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (damaged, lacking, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         log.error("%s could not be loaded", source.folder, exc_info=error)
         raise EngineError(
             "The model could not be loaded: its files are damaged or not whole; the server's log says more.",

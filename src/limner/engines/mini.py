@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
@@ -16,7 +17,8 @@ from limner.engines.mini_batch import MOST, Batch
 from limner.engines.mini_drawing import Drawing
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.engines.mini_graphs import ENCODER, Graphs
-from limner.engines.mini_layout import composed, parts
+from limner.engines.mini_layout import GROUNDS, composed, parts
+from limner.engines.mini_patch import Patch, patch_of
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_sampler import Sample, advance, noise_of, pack, sigmas_of
 from limner.errors import NotReadyError
@@ -29,12 +31,12 @@ if TYPE_CHECKING:
     from limner.engines.mini_graphs import Embedding
 
 ABOUT = (
-    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 280 "
-    "everyday things in the manner of emoji, on white or on a coloured ground. Several things, and things in a place, "
-    "are drawn one by one and laid out. "
+    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 650 "
+    "everyday things in the manner of emoji: flat, in 3D or as a cartoon. Several things, and things on a ground or in "
+    "a place, are drawn one by one and laid out. "
     "It reads ten languages; what it does not know it takes for the nearest thing that it knows, and revised_prompt "
-    "says what it understood. It draws at 256x256; any other size is that picture resampled, with its ground carried "
-    "on to the edges. A transparent background is derived: what is of the ground's colour and touches the border is "
+    "says what it understood. It draws each thing at 256x256; a second small network draws larger pictures of that. "
+    "A transparent background is derived: what is of the ground's colour and touches the border is "
     "taken away. It is not FLUX."
 )
 EDITING = ("edit", "mask", "vary")
@@ -109,6 +111,11 @@ class MiniEngine:
         """Take each sample one denoising step further, together."""
         advance(samples, self._graphs)
 
+    @property
+    def drawn(self) -> int:
+        """Pixels a side of what the transformer and the decoder draw; a second network makes larger pictures of it."""
+        return int(self._graphs.facts["drawn"])
+
     def understood(self, prompt: str) -> tuple[str, str]:
         """What a prompt is taken for: in words for people, and as the model's caption of the whole scene."""
         scene = self._reader.read(prompt)
@@ -119,10 +126,18 @@ class MiniEngine:
         return noise_of(seed, self._graphs.side**2, 4 * self._graphs.facts["latent_channels"])
 
     def _begin(self, request: ImageRequest) -> tuple[list[Sample], Drawing]:
-        edit = self._edit(request) if request.images else None
         scene = self._reader.read(request.prompt)
+        one_by_one: bool = self._graphs.facts["one_by_one"]
+        patch = self._patch(request) if scene and one_by_one else None
+        edit = self._edit(request) if request.images and not patch else None
+        if scene and patch:
+            # What surrounds the patch is its ground.
+            scene = replace(scene, ground=None, side=None)
+        elif scene and edit and one_by_one:
+            # Such weights know one thing, on white or on a colour.
+            scene = replace(parts(scene)[0], ground=scene.ground if scene.ground in GROUNDS else None)
         said = self._reader.spoken(scene) if scene else request.prompt
-        laid_out = scene if scene and not edit and self._graphs.facts["one_by_one"] and composed(scene) else None
+        laid_out = scene if scene and (patch or (not edit and one_by_one and composed(scene))) else None
         captions = (
             [part.caption() for part in parts(laid_out)] if laid_out else [scene.caption() if scene else request.prompt]
         )
@@ -139,7 +154,7 @@ class MiniEngine:
                     for seed, towards in zip(seeds, embedded, strict=False)
                 ]
             )
-        drawing = Drawing(request, pictures, self._graphs, said=said, scene=laid_out, edit=edit)
+        drawing = Drawing(request, pictures, self._graphs, said=said, scene=laid_out, edit=edit, patch=patch)
         return [sample for samples in pictures for sample in samples], drawing
 
     def _sample(
@@ -168,15 +183,20 @@ class MiniEngine:
             edit=edit,
         )
 
+    def _patch(self, request: ImageRequest) -> Patch | None:
+        """Where a scene is laid into a picture: in what a mask leaves free, if that is to be drawn afresh."""
+        afresh = request.mask and request.strength == 1 and len(request.images) == 1
+        return patch_of(*canvas_of(request)) if afresh and request.background != "transparent" else None
+
     def _edit(self, request: ImageRequest) -> Edit:
         import numpy as np
         import PIL.Image
 
         facts = self._graphs.facts
-        native, channels = facts["native"], facts["latent_channels"]
+        drawn, channels = facts["drawn"], facts["latent_channels"]
         canvas, repaint = canvas_of(request)
         square = square_of(repaint)
-        seen = PIL.Image.fromarray(crop(canvas, square)).resize((native, native), PIL.Image.Resampling.LANCZOS)
+        seen = PIL.Image.fromarray(crop(canvas, square)).resize((drawn, drawn), PIL.Image.Resampling.LANCZOS)
         known = self._graphs.see(np.asarray(seen))
         free = free_cells(crop(repaint, square), known.shape[-1])
         sigmas = sigmas_of(request.num_inference_steps, facts["shift"])

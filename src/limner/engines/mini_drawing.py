@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limner.engines.mini_edit import Edit
-from limner.engines.mini_layout import lay_out
+from limner.engines.mini_layout import DRAWN, lay_out, spots
 from limner.engines.mini_matte import cut_out, cut_out_of_edit
+from limner.engines.mini_patch import Patch
 from limner.engines.mini_sampler import Sample
 from limner.engines.mini_scene import Scene
 from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, Preview, Progress
@@ -29,10 +30,14 @@ class Drawing:
         said: str,
         scene: Scene | None = None,
         edit: Edit | None = None,
+        patch: Patch | None = None,
     ) -> None:
-        """`pictures`: the samples of each picture; several where its `scene` is laid out of things drawn one by one."""
+        """`pictures`: the samples of each picture; several where its `scene` is laid out of things drawn one by one.
+
+        `edit`: the picture that the samples began with; `patch`: the one that the scene is laid into.
+        """
         self._request, self._pictures, self._graphs = request, pictures, graphs
-        self._said, self._scene, self._edit = said, scene, edit
+        self._said, self._scene, self._edit, self._patch = said, scene, edit, patch
         self._finished = 0
         self._total = sum(len(sample.sigmas) - 1 - sample.at for parts in pictures for sample in parts)
 
@@ -45,20 +50,33 @@ class Drawing:
         if sample is not parts[-1]:
             return events
         if sample.done:
-            events.append(self._image(sample.index, [self._graphs.draw(part.latents) for part in parts]))
+            drawn = [self._graphs.draw(part.latents) for part in parts]
+            events.append(self._image(sample.index, [self._graphs.enlarge(each, self._side) for each in drawn]))
         elif sample.at in self._request.preview_steps():
             drawn = [self._graphs.draw(part.estimate()) for part in parts]
             events.append(Preview(image=self._image(sample.index, drawn)))
         return events
+
+    @property
+    def _side(self) -> int:
+        """Pixels a side that a sample is shown at."""
+        request = self._request
+        if self._edit:
+            return self._edit.square[2]
+        if self._scene:
+            width, height = self._patch.box[2:] if self._patch else (request.width, request.height)
+            return max(round(extent / DRAWN) for *_, extent in spots(self._scene, width, height))
+        return min(request.width, request.height)
 
     def _image(self, index: int, drawn: Sequence["NDArray[np.uint8]"]) -> Image:
         request = self._request
         clear = request.background == "transparent"
         if self._edit:
             finish = cut_out_of_edit(self._edit, drawn[0], request) if clear else self._edit.finish(drawn[0])
+        elif self._scene and self._patch:
+            finish = self._patch.finish(lay_out(self._scene, drawn, *self._patch.box[2:], clear=True))
         elif self._scene:
-            side = min(request.width, request.height)
-            finish = fit(lay_out(self._scene, drawn, side, clear=clear), request.width, request.height, rim=0)
+            finish = lay_out(self._scene, drawn, request.width, request.height, clear=clear).tobytes()
         else:
             finish = fit(cut_out(drawn[0]) if clear else drawn[0], request.width, request.height)
         return Image(
@@ -72,10 +90,10 @@ class Drawing:
         )
 
 
-def fit(pixels: "NDArray[np.uint8]", width: int, height: int, *, rim: int | None = None) -> bytes:
+def fit(pixels: "NDArray[np.uint8]", width: int, height: int) -> bytes:
     """Rows of the picture (h, w, 3 or 4) resampled to the shorter side, its edges carried on to fill the longer one.
 
-    The outermost pixels that the decoder draws are off colour: what is carried on lies `rim` pixels inside.
+    The outermost pixels that the decoder draws are off colour: what is carried on lies a little inside.
     """
     import numpy as np
     import PIL.Image
@@ -85,7 +103,7 @@ def fit(pixels: "NDArray[np.uint8]", width: int, height: int, *, rim: int | None
         picture = PIL.Image.fromarray(pixels).resize((side, side), PIL.Image.Resampling.LANCZOS)
         pixels = np.asarray(picture)
     if width != height:
-        rim = max(1, side // 64) if rim is None else rim
+        rim = max(1, side // 64)
         left, top = (width - side) // 2 + rim, (height - side) // 2 + rim
         inner = side - 2 * rim
         around = ((top, height - inner - top), (left, width - inner - left), (0, 0))

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 END, START, PAD = 1, 2, 0
-TEXT, FLUX, DECODER, ENCODER, TOKENIZER = "text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "tokenizer.json"
+TEXT, FLUX, DECODER, ENCODER, UPSCALER = "text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "upscaler.onnx"
+TOKENIZER = "tokenizer.json"
+# Beyond four times its size a picture gains nothing that a resampling would not give.
+MOST_DOUBLINGS = 2
+# Pixels of the decoder's picture that are off colour at its edges.
+RIM = 3
 # Captions whose embeddings are kept, some 20 KB each.
 KEPT_EMBEDDINGS = 256
 
@@ -38,8 +43,8 @@ class Graphs:
 
     @property
     def side(self) -> int:
-        """Image tokens a side at the native size."""
-        return int(self.facts["native"] // self.facts["pixels_per_token"])
+        """Image tokens a side of what the transformer draws."""
+        return int(self.facts["drawn"] // self.facts["pixels_per_token"])
 
     def load(self) -> None:
         """Open what every picture needs; the encoder follows with the first edit. Raises EngineError."""
@@ -94,6 +99,19 @@ class Graphs:
         side, channels = self.side, self.facts["latent_channels"]
         grid = latents.reshape(1, side, side, channels, 2, 2).transpose(0, 3, 1, 4, 2, 5)
         return self._session(DECODER).run(None, {"latents": grid.reshape(1, channels, 2 * side, 2 * side)})[0][0]
+
+    def enlarge(self, pixels: "NDArray[np.uint8]", side: int) -> "NDArray[np.uint8]":
+        """A picture (H, W, 3) at twice its size, as often as it takes to reach `side`, at most MOST_DOUBLINGS times."""
+        import numpy as np
+
+        for doubling in range(MOST_DOUBLINGS):
+            if pixels.shape[0] >= side:
+                break
+            if doubling == 0:
+                # The outermost pixels that the decoder draws are off colour.
+                pixels = np.pad(pixels[RIM:-RIM, RIM:-RIM], ((RIM, RIM), (RIM, RIM), (0, 0)), mode="edge")
+            pixels = self._session(UPSCALER).run(None, {"pixels": pixels[None]})[0][0]
+        return pixels
 
     def see(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float32]":
         """A picture (H, W, 3) at the native size to unpacked latents (1, channels, h, w)."""

@@ -95,12 +95,14 @@ class _Parser:
         under = two and any("under" in s for s in between)
         stacked = two and (under or any("on" in s for s in between))
         side = next((s["side"] for _, s in self._senses() if "side" in s), None)
+        style = next((s["style"] for _, s in self._senses() if "style" in s), None)
         alone = len(things) == 1 and things[0].count == 1
         return Scene(
             things=things[::-1] if under else things,
             stacked=stacked,
             side=side if alone else None,
             ground=ground or place,
+            style=style,
         )
 
     def _senses(self) -> Iterator[tuple[int, Senses]]:
@@ -151,13 +153,16 @@ class _Parser:
             after = [self._found[j].senses for j in range(i + 1, last) if j not in self._used]
             senses = self._found[i].senses
             number = next((int(s["number"]) for s in before if "number" in s), 2 if "things" in senses else 1)
-            nearest = (after[:1] + before[::-1]) if self._behind else (before[::-1] + after[:1] * (len(at) == 1))
+            if self._behind:
+                # What stands before the second thing is said of the first.
+                nearest = after[:1] + before[::-1] * (place == 0)
+            else:
+                nearest = before[::-1] + after[:1] * (len(at) == 1)
             colour = next((s["colour"] for s in nearest if s.get("colour") in TINTS), None)
-            size = next((s["size"] for s in before + after[:1] * self._behind if "size" in s), None)
+            size = next((s["size"] for s in nearest if "size" in s), None)
             count = min(number, room)
             room -= count
-            alone = len(at) == 1 and count == 1
             label = senses.get("thing") or senses["things"]
             # "a red red apple" says it twice.
             colour = None if colour and label.startswith(colour) else colour
-            yield Thing(label=label, count=count, colour=colour if alone else None, size=size if alone else None)
+            yield Thing(label=label, count=count, colour=colour, size=size)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# At most so many things in one picture: sixteen tokens of picture do not hold more.
-MAX_THINGS = 3
-NUMBERS = ("", "a", "two", "three")
+# At most so many things in one picture, each of which is drawn by itself.
+MAX_THINGS = 9
+NUMBERS = ("", "a", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COLOURS = (
     "red",
     "orange",
@@ -31,6 +31,8 @@ COLOURS = (
 TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black", "white")
 SIZES = ("small", "big")
 SIDES = ("left", "right")
+# Manners of drawing, besides the flat one of a prompt that names none.
+STYLES = ("3d", "cartoon")
 # Name of a place or a time -> how a caption says it.
 PLACES: Mapping[str, str] = MappingProxyType(
     {
@@ -73,6 +75,8 @@ class Scene:
     side: str | None = None
     # One of COLOURS or a key of PLACES; None is white.
     ground: str | None = None
+    # One of STYLES; None is flat.
+    style: str | None = None
 
     def caption(self, spoken: Callable[[Thing], str] = lambda thing: thing.label) -> str:
         """ "a red car on a blue background". The model knows labels in the singular; `spoken` is for people."""
@@ -87,7 +91,7 @@ class Scene:
             text += f" {PLACES[self.ground]}"
         elif self.ground:
             text += f" on {article(self.ground)} {self.ground} background"
-        return text
+        return f"{text}, {self.style}" if self.style else text
 
 
 def _named(thing: Thing, noun: str) -> str:

@@ -18,6 +18,8 @@ Senses = dict[str, str]
 ENDING = 4
 # An inflected word shares so much of the longer of the two; a word that is merely like another, so many letter triples.
 INFLECTED, ALIKE = 0.6, 0.45
+# Of a word that does not only go on where the other one ends.
+ENDED = 0.75
 _SAME = str.maketrans({"ى": "ي", "ة": "ه", "ـ": None} | {chr(kana): chr(kana - 0x60) for kana in range(0x30A1, 0x30F7)})
 _ARABIC_PREFIXES = ("وال", "بال", "لل", "ال", "و", "ب")
 
@@ -104,6 +106,9 @@ class Language:
                     break
                 common += 1
             now = common / max(len(word), len(known))
+            # "shop" is not an inflected "shoe": in short words all but an ending must be the same.
+            if common < min(len(word), len(known)) and now <= ENDED:
+                continue
             if common >= 3 and (now > share or (now == share and len(known) < len(best))):
                 best, share = known, now
         return self._exact[best] if best else {}

@@ -89,6 +89,9 @@ def _adapted(
     if resolved.partial_images and (not wish.stream or "preview" not in here.studio.card(resolved.model).abilities):
         ignored.append("partial_images")
         resolved = replace(resolved, partial_images=0)
+    if resolved.negative_prompt and resolved.guidance_scale <= 1:
+        # Nothing leads away from it.
+        ignored.append("negative_prompt")
     bare = bare_format(request.headers.get("accept", ""), wish, resolved)
     if bare is not None:
         resolved = replace(resolved, output_format=bare)
