@@ -115,7 +115,8 @@ class Model:
         from limner.engines.mini import MiniEngine
 
         self.new_engine = MiniEngine
-        self.card = MiniEngine().cards()[0]
+        engine = MiniEngine()
+        self.card, self.side = engine.cards()[0], engine.drawn
 
     def draw(self, prompts: list[tuple[str, int]], **wishes) -> np.ndarray:
         """uint8 (P, 256, 256, 3) for (prompt, seed) pairs."""
@@ -125,13 +126,13 @@ class Model:
             out = []
             async with self.new_engine() as engine:
                 for prompt, seed in prompts:
-                    async for event in engine.generate(self.card.request(prompt, seed=seed, **wishes)):
+                    request = self.card.request(prompt, seed=seed, size=f"{self.side}x{self.side}", **wishes)
+                    async for event in engine.generate(request):
                         if isinstance(event, Drawn):
                             out.append(event.data)
             return out
 
-        side = self.card.native.width
-        pictures = [np.frombuffer(d, np.uint8).reshape(side, side, 3) for d in asyncio.run(run())]
+        pictures = [np.frombuffer(d, np.uint8).reshape(self.side, self.side, 3) for d in asyncio.run(run())]
         return np.stack(pictures)
 
 
