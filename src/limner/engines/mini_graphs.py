@@ -25,6 +25,8 @@ TEXT, FLUX, DECODER, ENCODER, UPSCALER = "text.onnx", "flux.onnx", "decoder.onnx
 TOKENIZER = "tokenizer.json"
 # Beyond four times its size a picture gains nothing that a resampling would not give.
 MOST_DOUBLINGS = 2
+# A picture of this share of the side that is wanted is resampled to it.
+ENOUGH = 0.75
 # Pixels of the decoder's picture that are off colour at its edges.
 RIM = 3
 # Captions whose embeddings are kept, some 20 KB each.
@@ -101,11 +103,11 @@ class Graphs:
         return self._session(DECODER).run(None, {"latents": grid.reshape(1, channels, 2 * side, 2 * side)})[0][0]
 
     def enlarge(self, pixels: "NDArray[np.uint8]", side: int) -> "NDArray[np.uint8]":
-        """A picture (H, W, 3) at twice its size, as often as it takes to reach `side`, at most MOST_DOUBLINGS times."""
+        """A picture (H, W, 3) at twice its size, as often as it takes to come near `side`, at most MOST_DOUBLINGS times."""
         import numpy as np
 
         for doubling in range(MOST_DOUBLINGS):
-            if pixels.shape[0] >= side:
+            if pixels.shape[0] >= ENOUGH * side:
                 break
             if doubling == 0:
                 # The outermost pixels that the decoder draws are off colour.

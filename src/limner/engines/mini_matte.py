@@ -26,6 +26,10 @@ EDGE = 7 / 256
 SIDE = 512
 # The outermost pixels are off colour, as many as this of the shorter side.
 RIM = 1 / 64
+# Side of the squares in which single pixels of a matte are outvoted.
+SPECK = 5
+# Levels from the ground's colour by which an edge in a picture larger than its matte is that of the thing.
+EDGE_FAR = 48
 # Of the colour farthest from the ground near by: what is this far from it is thing and nothing else.
 WHOLE = 0.9
 
@@ -41,7 +45,10 @@ def cut_out(pixels: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     alpha, ground = matte_of(np.asarray(small))
     if alpha.shape != (height, width):
         grown = PIL.Image.fromarray(alpha).resize((width, height), PIL.Image.Resampling.BILINEAR)
+        # Between the open and a thing, the finer picture says where the ground ends.
+        far = np.abs(pixels - ground).max(axis=2)
         alpha = np.asarray(grown, np.float32)
+        alpha = np.where(alpha < 1, np.minimum(alpha, far / EDGE_FAR), alpha)
     alpha = alpha[:, :, None]
     colour = ground + (pixels - ground) / np.maximum(alpha, 1 / 255)
     colour = np.where(alpha > 0, np.clip(colour, 0, 255), 0)
@@ -120,7 +127,10 @@ def _alpha(far: "NDArray[np.float32]", open_: "NDArray[np.bool_]", edge: int) ->
     for _ in range(edge):
         lowest = _least_of_neighbours(level)
         level = np.where(np.isinf(level) & (lowest < far), far, level)
-    return np.where(open_, 0, np.where(np.isinf(level), 1, share)).astype(np.float32)
+    alpha = np.where(open_, 0, np.where(np.isinf(level), 1, share))
+    # Specks of the ground that the flood did not get to, and the teeth where it got between pale pixels.
+    even = PIL.Image.fromarray(np.rint(255 * alpha).astype(np.uint8)).filter(PIL.ImageFilter.MedianFilter(SPECK))
+    return np.asarray(even, np.float32) / np.float32(255)
 
 
 def _least_of_neighbours(level: "NDArray[np.float32]") -> "NDArray[np.float32]":
