@@ -103,7 +103,7 @@ class Graphs:
         return self._session(DECODER).run(None, {"latents": grid.reshape(1, channels, 2 * side, 2 * side)})[0][0]
 
     def enlarge(self, pixels: "NDArray[np.uint8]", side: int) -> "NDArray[np.uint8]":
-        """A picture (H, W, 3) at twice its size, as often as it takes to come near `side`, at most MOST_DOUBLINGS times."""
+        """A picture (H, W, 3) doubled until it comes near `side`, at most MOST_DOUBLINGS times."""
         import numpy as np
 
         for doubling in range(MOST_DOUBLINGS):
