@@ -26,7 +26,7 @@ async def test_a_model_shows_its_card(client: httpx2.AsyncClient) -> None:
     entry = (await client.get("/v1/models/flux")).json()
     assert entry["id"] == "flux"
     card = entry["limner"]
-    assert card["sizes"] == {"native": "512x512", "min_side": 64, "max_side": 2048}
+    assert card["sizes"] == {"native": "256x256", "min_side": 64, "max_side": 2048}
     assert card["defaults"]["num_inference_steps"] == 4
     assert "seed" not in card["knobs"]
     assert "guidance_scale" in card["knobs"]

@@ -42,7 +42,7 @@ def test_generate(limner_serve: Served, tmp_path: Path) -> None:
 def test_stream(limner_serve: Served, tmp_path: Path) -> None:
     wish = body(model="gpt-image-1", stream=True, partial_images=3, num_inference_steps=8)
     streamed = events(curl(tmp_path, "-N", f"{limner_serve.url}/v1/images/generations", *wish))
-    assert opened(schemas.check_events(streamed, "image_generation", 3)).size == (256, 256)
+    assert opened(schemas.check_events(streamed, "image_generation", 3)).size == (512, 512)
 
 
 @pytest.mark.shows(CURL, "-F: edit with a mask; a variation")

@@ -18,9 +18,9 @@ def litellm(told: Callable) -> dict:
 
 @pytest.mark.shows(LITELLM, "image_generation as openai/flux and openai/gpt-image-1")
 def test_litellm_generates(litellm: dict) -> None:
-    for name in ("generate", "plain"):
+    for name, size in (("generate", (256, 256)), ("plain", (512, 512))):
         (item,) = gave(litellm, name)["data"]
-        assert opened(item["b64_json"]).size == (256, 256)
+        assert opened(item["b64_json"]).size == size
 
 
 @pytest.mark.shows(LITELLM, "image_generation as openai/dall-e-3: an address")

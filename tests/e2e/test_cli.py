@@ -71,7 +71,7 @@ def test_json_and_quiet(limner_serve: Served, tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (0, b"")
     told = json.loads(run.stdout)
     sizes = [(tmp_path / picture["path"]).stat().st_size for picture in told["pictures"]]
-    common = {"width": 256, "height": 256, "format": "png"}
+    common = {"width": 512, "height": 512, "format": "png"}
     assert told == {
         "server": f"{limner_serve.url}/v1",
         "model": "limner-mini",

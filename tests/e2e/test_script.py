@@ -69,8 +69,8 @@ def test_the_script_gets_a_picture(prompt: str, response_format: str, on_its_por
         picture = answer.content
     with PIL.Image.open(io.BytesIO(picture), formats=("PNG",)) as image:
         image.load()
-        assert image.size == (256, 256)
-        colours = image.convert("RGB").getcolors(256 * 256)
+        assert image.size == (512, 512)
+        colours = image.convert("RGB").getcolors(512 * 512)
         assert colours is None or len(colours) > 16, "the picture is all but blank"
     assert data["model"] == "limner-mini"
 
