@@ -121,7 +121,7 @@ async def test_who_leaves_a_batch_does_not_wait_for_it_nor_stop_it(engine: Diffu
 async def test_prompts_are_encoded_once(engine: DiffusersEngine) -> None:
     cache = engine._drawer._prompts
     for seed in range(3):
-        await drawn(engine, wish(engine, seed=seed, num_inference_steps=1))
+        await drawn(engine, wish(engine, seed=seed, num_inference_steps=1, guidance_scale=3.0))
     # The prompt and the negative prompt, which is empty.
     assert (cache.misses, cache.hits) == (2, 4)
     await drawn(engine, wish(engine, "a dog", num_inference_steps=1))
