@@ -124,7 +124,7 @@ async def test_prompts_are_encoded_once(engine: DiffusersEngine) -> None:
         await drawn(engine, wish(engine, seed=seed, num_inference_steps=1, guidance_scale=3.0))
     # The prompt and the negative prompt, which is empty.
     assert (cache.misses, cache.hits) == (2, 4)
-    await drawn(engine, wish(engine, "a dog", num_inference_steps=1))
+    await drawn(engine, wish(engine, "a dog", num_inference_steps=1, guidance_scale=3.0))
     assert (cache.misses, cache.hits) == (3, 5)
 
 
