@@ -39,7 +39,7 @@ def main() -> None:
     stage("autoencoder.py", "inner", "--minutes", minutes["inner"])
     stage("flow.py", "--minutes", minutes["flow"], *styles, *flow)
     stage("autoencoder.py", "outer", "--minutes", minutes["outer"], *styles, "--batch", 8)
-    stage("upscaler.py", "--minutes", minutes["upscaler"], *styles, *(("--pool", args.pool) if args.pool < 768 else ()))
+    stage("upscaler.py", "--minutes", minutes["upscaler"], *styles, "--pool", min(args.pool, 768))
     stage("evaluate.py", "train", "--minutes", minutes["judge"])
     export = [sys.executable, HERE / "export.py", "--run", args.out]
     subprocess.run([*export, "--checkpoint", args.checkpoint, "--graphs", args.graphs], check=True)

@@ -28,7 +28,7 @@ CROP, SHARP = 96, 0.25
 # Errors below it count by their square. Most pixels are flat and right from the start: plain L1 pulls as hard at their
 # least error as at an edge, and nothing is learnt (LOG.md, 2026-11-24).
 SMOOTH = 0.05
-# Scenes in memory, and how many steps pass until one batch of them gives way to new ones.
+# Scenes in memory where the run names no number, and how many steps pass until one batch of them gives way to new ones.
 POOL, RENEW = 768, 20
 
 
@@ -58,10 +58,10 @@ class Pairs:
     def __init__(self, args: argparse.Namespace, vae: AutoencoderKL, device: str):
         drawings = Drawings(args.packages, args.cache, 2 * OUTER_SIZE, styles=tuple(args.styles))
         self._composer, self._vae, self._device = Composer(drawings, 2 * OUTER_SIZE), vae, device
-        self._rng = np.random.default_rng(int(time.time()))
+        self._size, self._rng = args.pool, np.random.default_rng(int(time.time()))
         self._drawn: list[torch.Tensor] = []
         self._sharp: list[torch.Tensor] = []
-        while len(self._sharp) < args.pool:
+        while len(self._sharp) < self._size:
             self.renew()
 
     @torch.no_grad()
@@ -73,8 +73,8 @@ class Pairs:
             latents = encode(self._vae, small)
             drawn = self._vae.decode(latents + LATENT_NOISE * torch.randn_like(latents), return_dict=False)[0]
         drawn = ((drawn.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu()
-        self._drawn = (self._drawn + list(drawn))[-POOL:]
-        self._sharp = (self._sharp + list(torch.from_numpy(pixels).permute(0, 3, 1, 2)))[-POOL:]
+        self._drawn = (self._drawn + list(drawn))[-self._size :]
+        self._sharp = (self._sharp + list(torch.from_numpy(pixels).permute(0, 3, 1, 2)))[-self._size :]
 
     def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Pieces (size, 3, CROP, CROP) and what they are to become, (size, 3, 2 CROP, 2 CROP), in 0..1."""

@@ -13,11 +13,28 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
+from limner.types import ModelCard, Size
+
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
            "<|image_pad|>", "<|video_pad|>", "<|endoftext|>", "<think>", "</think>")  # fmt: skip
 CHAT = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 VOCABULARY = 256 + len(SPECIAL)
 HIDDEN = 16
+# What a tiny checkpoint accepts, where a test does not say otherwise.
+CARD = ModelCard(
+    id="tiny",
+    title="Tiny",
+    licence="Apache-2.0",
+    about="Random weights.",
+    created=0,
+    owned_by="tests",
+    native=Size(width=64, height=64),
+    min_side=32,
+    max_side=1024,
+    quality_steps={"low": 2, "medium": 3, "high": 8},
+    default_guidance=3.0,
+    abilities=("generate", "edit", "mask", "vary", "preview"),
+)
 
 
 def tokenizer(length: int = 77) -> Any:

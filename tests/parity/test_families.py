@@ -14,23 +14,10 @@ from limner.engines.diffusers import DiffusersEngine  # noqa: E402
 from limner.engines.diffusers_preview import decode, spatial  # noqa: E402
 from limner.errors import InvalidRequestError  # noqa: E402
 from limner.sources import Source  # noqa: E402
-from limner.types import Image, ImageRequest, ModelCard, Preview, Progress, Size  # noqa: E402
+from limner.types import Image, ImageRequest, ModelCard, Preview, Progress  # noqa: E402
 from tests.parity import families  # noqa: E402
+from tests.parity.families import CARD  # noqa: E402
 
-CARD = ModelCard(
-    id="tiny",
-    title="Tiny",
-    licence="Apache-2.0",
-    about="Random weights.",
-    created=0,
-    owned_by="tests",
-    native=Size(width=64, height=64),
-    min_side=32,
-    max_side=1024,
-    quality_steps={"low": 2, "medium": 3, "high": 8},
-    default_guidance=3.0,
-    abilities=("generate", "edit", "mask", "vary", "preview"),
-)
 # diffusers 0.42 under numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 NO_NEGATIVE = ("flux2-klein", "sana-sprint")

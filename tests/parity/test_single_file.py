@@ -15,23 +15,10 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from limner.engines.diffusers import DiffusersEngine  # noqa: E402
 from limner.errors import EngineError  # noqa: E402
-from limner.types import Image, ModelCard, Size  # noqa: E402
+from limner.types import Image  # noqa: E402
 from tests.parity import families  # noqa: E402
+from tests.parity.families import CARD  # noqa: E402
 
-CARD = ModelCard(
-    id="tiny",
-    title="Tiny",
-    licence="Apache-2.0",
-    about="Random weights.",
-    created=0,
-    owned_by="tests",
-    native=Size(width=64, height=64),
-    min_side=32,
-    max_side=1024,
-    quality_steps={"low": 2, "medium": 3, "high": 8},
-    default_guidance=3.0,
-    abilities=("generate", "preview"),
-)
 UNET = (
     (r"^time_embedding\.linear_1", "time_embed.0"),
     (r"^time_embedding\.linear_2", "time_embed.2"),

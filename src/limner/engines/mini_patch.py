@@ -33,9 +33,8 @@ class Patch:
 
         left, top, *_ = self.box
         page = PIL.Image.fromarray(filled(self.canvas, self.repaint)).convert("RGBA")
-        layer = PIL.Image.new("RGBA", page.size)
-        layer.paste(PIL.Image.fromarray(things), (left, top))
-        new = np.asarray(PIL.Image.alpha_composite(page, layer).convert("RGB"), np.float32)
+        page.alpha_composite(PIL.Image.fromarray(things), (left, top))
+        new = np.asarray(page.convert("RGB"), np.float32)
         return np.rint(self.repaint * new + (1 - self.repaint) * self.canvas).astype(np.uint8).tobytes()
 
 
