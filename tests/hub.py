@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,6 +71,8 @@ class Hub:
     cuts: dict[str, list[int]] = field(default_factory=dict)
     # Another hub that large files are fetched from, as the real one sends its clients to a store.
     store: str = ""
+    # Path -> seconds between two pieces of 100 kB, for what must be going on for a while.
+    pace: dict[str, float] = field(default_factory=dict)
     # Answer ranges with the whole file, as some mirrors do.
     deaf: bool = False
 
@@ -168,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
             first = int(wanted.removeprefix("bytes=").partition("-")[0])
             data, status = data[first:], 206
             headers["content-range"] = f"bytes {first}-{whole - 1}/{whole}"
-        self._send(status, data, headers, body=body, cut=self._cut(path) if body else None)
+        pace = self.hub.pace.get(path, 0.0)
+        self._send(status, data, headers, body=body, cut=self._cut(path) if body else None, pace=pace)
 
     def _cut(self, path: str) -> int | None:
         waiting = self.hub.cuts.get(path)
@@ -178,7 +182,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, b"", {"x-error-code": code, "x-error-message": code}, body=True)
 
     def _send(
-        self, status: int, data: bytes, headers: Mapping[str, str], *, body: bool, cut: int | None = None
+        self,
+        status: int,
+        data: bytes,
+        headers: Mapping[str, str],
+        *,
+        body: bool,
+        cut: int | None = None,
+        pace: float = 0.0,
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
@@ -186,7 +197,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         if body:
-            self.wfile.write(data if cut is None else data[:cut])
+            data = data if cut is None else data[:cut]
+            size = 100_000 if pace else max(1, len(data))
+            # Who waits for the bytes may have gone.
+            with contextlib.suppress(ConnectionError):
+                for first in range(0, len(data), size):
+                    self.wfile.write(data[first : first + size])
+                    time.sleep(pace)
         if cut is not None:
             self.wfile.flush()
             self.close_connection = True

@@ -10,101 +10,38 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-# emojibase groups 3-7: animals and nature, food, travel and places, activities, objects.
-GROUPS = (3, 4, 5, 6, 7)
+# emojibase groups: animals and nature, food, travel and places, activities, objects.
+THINGS = (3, 4, 5, 6, 7)
+# Faces, people and signs. Their keywords ("sad", "fast", "stop") are said of anything, so they name none of these.
+OTHERS = (0, 1, 8)
 
-# Near-duplicates and signs that cost capacity and that nobody asks for by name.
+# Near-duplicates that cost capacity, pictures of words, and what nobody asks for by name. A colon parts the members of
+# a family ("family: man, boy") and the ways of a head of hair.
 SKIP = re.compile(
-    r"o’clock|-thirty|moon face|quarter moon|gibbous|waning|new moon|oncoming|clinking|mailbox with|speaker|"
-    r"electrical|with arrow|increasing|decreasing|banknote|medal|locked with|mouse trap|tray|card index|"
-    r"page |bookmark|ledger|disk|videocassette|pager|fax|trackball|level slider|control knobs|muted|"
-    r"globe showing (Americas|Asia)|sun behind (small|large)|umbrella (with|on)|closed umbrella|"
-    r"without snow|derelict|convenience store|love hotel|department|Japanese post|kaaba|hindu|synagogue|"
-    r"two-hump|guide dog|service dog|front-facing|baby chick|^ewe$|^ram$|^ox$|water buffalo|boar|badger|"
-    r"suspension railway|aerial tramway|mountain railway|tram car|light rail|station|monorail|trolleybus|"
-    r"minibus|timer clock|not done|departure|arrival|landslide|bookmark|label|admission|reminder ribbon|"
-    r"tanabata|pine decoration|moon viewing|carp|softball|rugby|cricket game|field hockey|lacrosse|"
-    r"diamond suit|club suit|spade suit|heart suit|flower playing|mahjong|joker|musical notes|"
-    r"camera with flash|tilted right|rolled-up|orange book|green book|notebook$|notebook with|spiral|tear-off|"
-    r"e-mail|incoming|hammer and|carpentry saw$|fountain pen|linked|round pushpin|open file|broken chain|"
-    r"funeral|nazar|hamsa|placard|identification|prayer beads|oil drum|construction$|motorway|bus stop|"
-    r"briefs|sari|clutch|ballet|flat shoe|thong|woman’s sandal|man’s shoe|safety vest|one-piece|rescue|"
-    r"canned|rice cracker|fish cake|moon cake|oden|fondue|shallow|tamale|stuffed|root vegetable|ginger|"
-    r"mate$|amphora|^jar$|pouring|tumbler|takeout|custard|cut of meat|leafless|empty nest|^herb$|sheaf|"
-    r"hyacinth|wilted|lotus|rosette|leaf fluttering|fallen leaf|microbe|oyster|orca|dodo|^wing$|sauropod|"
-    r"white cane|elevator|plunger|lotion|safety pin|x-ray|petri|^hook$|clamp|nut and bolt|video camera|"
-    r"film frames|mobile phone with|telephone receiver|electric plug|low battery|sport utility|manual wheelchair|"
-    r"auto rickshaw|kick scooter|horizontal traffic|railway track|^wheel$|motor boat|passenger ship|small airplane|"
-    r"sunrise$|cityscape at dusk|houses|hut|house with|red envelope|Japanese dolls|martial|goal net|firecracker|"
-    r"long drum|postal horn|flat ?bread|falafel|falling|bell with slash|bed and|wastebasket|ballot|chains|lacrosse"
+    r"o’clock|-thirty|gibbous|quarter moon|waning|small cloud|large cloud|speaker (low|medium)|open mailbox|lowered flag|"
+    r":|facing right|\(blood type\)|Japanese “|medium-small|medium square|(CL|NG|P|O|ID|VS|UP!) button|circled M|"
+    r"input |small (blue|orange) diamond|part alternation|double curly|white square button|black small|white small|"
+    r"(leftwards|rightwards) (hand|pushing)|palm (up|down)|(left|right)-facing|pointing at the viewer|middle finger|"
+    r"(man|woman|men|women) (frowning|pouting|gesturing|tipping|raising|getting|with white|in steamy|bouncing|"
+    r"cartwheeling|wrestling|playing|juggling|feeding|mountain|kneeling|in motorized|in manual|with bunny|guard|genie|"
+    r"factory|bowing|with veil|fencing|standing)|(men|women) wrestling|bunny ears|deaf (man|woman)|pregnant (man|person)|"
+    r"(man|woman) (fairy|zombie|elf|vampire)|head shaking|dotted line|face without|left speech|right anger|"
+    r"eye in speech|dotted six|Ophiuchus|squinting face with|kissing face with|(women|men) holding"
 )
 
-# People, faces and symbols that are worth their place although their groups are left out.
-EXTRA = [
-    "robot",
-    "alien",
-    "ghost",
-    "skull",
-    "alien monster",
-    "pile of poo",
-    "clown face",
-    "grinning face",
-    "smiling face with sunglasses",
-    "crying face",
-    "angry face",
-    "thinking face",
-    "red heart",
-    "broken heart",
-    "waving hand",
-    "thumbs up",
-    "ear",
-    "eye",
-    "nose",
-    "mouth",
-    "brain",
-    "tooth",
-    "bone",
-    "footprints",
-    "bust in silhouette",
-    "person",
-    "man",
-    "woman",
-    "boy",
-    "girl",
-    "baby",
-    "old man",
-    "princess",
-    "mage",
-    "fairy",
-    "mermaid",
-    "ninja",
-    "astronaut",
-    "cook",
-    "farmer",
-    "artist",
-    "police officer",
-    "vampire",
-    "zombie",
-    "genie",
-    "elf",
-    "Santa Claus",
-    "snowboarder",
-    "person surfing",
-    "person biking",
-    "blue heart",
-    "green heart",
-    "yellow heart",
-    "purple heart",
-    "recycling symbol",
-    "peace symbol",
-    "yin yang",
-    "speech balloon",
-    "hundred points",
-    "collision",
-    "kiss mark",
-    "flexed biceps",
-    "check mark",
-]
+# Those of OTHERS that a keyword may name all the same: the plainest of their kind.
+PLAIN = frozenset(
+    (
+        "robot", "alien", "ghost", "skull", "alien monster", "pile of poo", "clown face", "grinning face",
+        "smiling face with sunglasses", "crying face", "angry face", "thinking face", "red heart", "broken heart",
+        "waving hand", "thumbs up", "ear", "eye", "nose", "mouth", "brain", "tooth", "bone", "footprints",
+        "bust in silhouette", "person", "man", "woman", "boy", "girl", "baby", "old man", "princess", "mage", "fairy",
+        "mermaid", "ninja", "astronaut", "cook", "farmer", "artist", "police officer", "vampire", "zombie", "genie",
+        "elf", "Santa Claus", "snowboarder", "person surfing", "person biking", "blue heart", "green heart",
+        "yellow heart", "purple heart", "recycling symbol", "peace symbol", "yin yang", "speech balloon",
+        "hundred points", "collision", "kiss mark", "flexed biceps", "check mark",
+    )
+)  # fmt: skip
 
 # What people say -> the label that draws it. Left of "=" the label, right of it the words.
 EVERYDAY = """
@@ -125,7 +62,7 @@ chicken=hen; hatching chick=chick; pig=piglet; rabbit=bunny,hare; bear=brown bea
 bellhop bell=service bell; alarm clock=clock; mantelpiece clock=old clock; light bulb=bulb,lamp,idea; candle=candles
 closed book=book,red book; books=stack of books; necktie=tie; t-shirt=shirt; jeans=pants,trousers; billed cap=cap
 top hat=hat; running shoe=shoe,sneaker,trainers; high-heeled shoe=heels; gem stone=diamond,gem,jewel; ring=diamond ring
-crown=king,queen; musical note=music,note; headphone=headphones; guitar=acoustic guitar; violin=fiddle
+musical note=music,note; headphone=headphones; guitar=acoustic guitar; violin=fiddle
 soccer ball=football ball,soccer,ball; american football=football; trophy=cup trophy; bullseye=target,dart board
 video game=gamepad,controller; game die=dice; artist palette=palette,paint; framed picture=painting,picture
 bed=bedroom; door=brown door; toilet=bathroom; bathtub=bath; key=gold key; locked=lock,padlock; unlocked=open lock
@@ -154,15 +91,41 @@ mountain=hill,mountains,cliff; desert=sand dunes; cityscape=skyline,town,street;
 water wave=waves,waterfall; spaghetti=pasta,noodles; steaming bowl=ramen,soup,noodle soup; meat on bone=steak,meat
 poultry leg=fried chicken,drumstick; cup with straw=soda,lemonade,juice; tropical drink=smoothie; cocktail glass=martini
 bread=loaf,toast; cheese wedge=parmesan; chocolate bar=chocolate; tangerine=mandarin,clementine; blueberries=berries
-mage=witch,sorcerer,magic user; princess=lady in a dress; person=people,child,face of a person; old man=grandfather
+mage=witch,sorcerer,magic user; princess=lady in a dress; person=people,face of a person; old man=grandfather,grandpa
 woman=mother,girlfriend,wife; man=father,boyfriend,husband,gentleman; woman’s hat=sun hat; crossed swords=katana
 dagger=knife blade; axe=hatchet; guitar=ukulele,electric guitar,bass guitar; violin=cello,viola; drum=drums,drum kit
 saxophone=sax; trumpet=bugle,horn; microphone=mic; camera=dslr,photo camera; headphone=headset,earphones
 laptop=macbook,notebook computer; mobile phone=iphone,android phone; coat=jacket,hoodie; t-shirt=tshirt; dress=gown
 running shoe=sneakers,boots; glasses=spectacles; watch=wristwatch; gem stone=ruby,emerald,sapphire,crystal
-books=library,bookshelf; memo=document,paper; letter=post; scroll=parchment; crown=tiara; robot=android,cyborg
+books=library,bookshelf; memo=document,paper; envelope=post; scroll=parchment; crown=tiara; robot=android,cyborg
 ghost=spirit; alien=martian,extraterrestrial; skull=skeleton; t-rex=dino,raptor; unicorn=pegasus; mermaid=siren
 soccer ball=goal,ball; chess pawn=chess; teddy bear=plush toy,stuffed animal; jack-o-lantern=jack o lantern
+health worker=doctor,medic,surgeon; woman health worker=nurse,female doctor; man health worker=male doctor
+student=pupil,graduate; woman teacher=female teacher; scientist=chemist,researcher; woman scientist=female scientist
+technologist=programmer,developer,coder,hacker; office worker=businessman,manager,boss; mechanic=plumber,engineer
+woman office worker=businesswoman; construction worker=builder,workman; firefighter=fireman; guard=royal guard
+detective=spy,sherlock holmes; singer=rock star,pop star; woman singer=female singer; person in tuxedo=groom
+person with veil=bride; superhero=hero,superman; supervillain=villain; woman superhero=superwoman,wonder woman
+person running=runner,jogger; person swimming=swimmer; person surfing=surfer; person biking=cyclist,biker
+person climbing=climber; person golfing=golfer; skier=skiing; person lifting weights=weightlifter,bodybuilder
+person in lotus position=yoga,meditation,buddha; woman dancing=dancer,female dancer,flamenco; man dancing=male dancer
+person rowing boat=rower; person fencing=fencer; person juggling=juggler; horse racing=jockey; woman running=female runner
+old woman=grandmother,granny,grandma; older person=elderly person; merperson=merman; prince=young prince
+person with crown=king; family=parents; couple with heart=couple,lovers; kiss=kissing couple; child=toddler
+baby angel=angel,cherub; troll=ogre troll; goblin=tengu; ogre=oni; person walking=walker,pedestrian
+smiling face with heart-eyes=heart eyes; face with tears of joy=laughing face,lol; sleeping face=sleepy face
+folded hands=prayer,praying hands; clapping hands=applause; handshake=deal; victory hand=peace sign; raised fist=fist
+eyes=pair of eyes; anatomical heart=human heart; up arrow=arrow up; right arrow=arrow,arrow right; down arrow=arrow down
+left arrow=arrow left; red question mark=question mark; red exclamation mark=exclamation mark; cross mark=cross,x mark
+warning=warning sign; no entry=no entry sign; play button=play; heavy dollar sign=dollar sign,dollar; plus=plus sign
+star of david=jewish star; latin cross=christian cross; red circle=circle; red square=square; large orange diamond=diamond shape
+red triangle pointed up=triangle; atom symbol=atom; radioactive=nuclear; musical keyboard=piano,synthesizer
+keyboard=computer keyboard; floppy disk=save icon; wastebasket=trash can,rubbish bin,bin; spiral calendar=planner
+sport utility vehicle=suv; motor boat=speedboat; passenger ship=cruise liner; small airplane=propeller plane
+hut=shack; houses=village; sunrise=dawn; baby chick=little chick; ox=bull; two-hump camel=bactrian camel
+dollar banknote=money,cash,dollar bill; chart increasing=graph,growth; clipboard=checklist; video camera=camcorder
+closed mailbox with raised flag=mailbox; flatbread=naan; shallow pan of food=paella; takeout box=chinese takeout
+leafless tree=bare tree,dead tree; fallen leaf=autumn leaf; wheel=tyre,tire; wind face=wind
 """.replace("\n", ";")
 
 
@@ -174,8 +137,8 @@ class Concept:
     code: str
     # Other words for it, most wanted first.
     names: tuple[str, ...]
-    # Whether the model is shown it: a line of taught.txt. The tokenizer has a place for the others.
-    taught: bool
+    # Whether keywords may name it, and not its own name alone.
+    plain: bool
 
 
 def load_concepts(packages: Path) -> list[Concept]:
@@ -187,14 +150,14 @@ def load_concepts(packages: Path) -> list[Concept]:
     taken = labels | {w for words in everyday.values() for w in words}
     # A keyword that several concepts share ("animal", "food") names none of them.
     uses = Counter(t for row in kept for t in row.get("tags", []))
-    taught = set((Path(__file__).parent / "taught.txt").read_text().splitlines())
     out = []
     for row in kept:
         label = row["label"]
-        tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][:4]
+        plain = row["group"] in THINGS or label in PLAIN
+        tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][: 4 * plain]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
         names = tuple(everyday.get(label, [])) + tuple(tags)
-        out.append(Concept(label=label.lower(), code=code, names=names, taught=label.lower() in taught))
+        out.append(Concept(label=label.lower(), code=code, names=names, plain=plain))
     return out
 
 
@@ -207,6 +170,4 @@ def load_everyday() -> dict[str, list[str]]:
 
 
 def _wanted(row: dict) -> bool:
-    if row["label"] in EXTRA:
-        return True
-    return row.get("group") in GROUPS and not SKIP.search(row["label"])
+    return row["label"] in PLAIN or (row.get("group") in (*THINGS, *OTHERS) and not SKIP.search(row["label"]))

@@ -58,14 +58,11 @@ class Drawings:
     def __init__(self, packages: Path, cache: Path, size: int = 256, styles: tuple[str, ...] = tuple(STYLES)):
         self.concepts: list[Concept] = load_concepts(packages)
         self.styles = styles
-        # Of the concepts that are taught.
         self.by_concept: dict[int, list[Drawing]] = {}
         cache.mkdir(parents=True, exist_ok=True)
         for style in styles:
             index, pixels = self._load_set(packages, cache / f"{style}-{size}.npz", style, size)
             for concept, rgba in zip(index, pixels, strict=True):
-                if not self.concepts[concept].taught:
-                    continue
                 drawn = self.by_concept.setdefault(int(concept), [])
                 # What is drawn in one manner only is drawn so when none is asked for.
                 manner = STYLES.get(style) if drawn else None

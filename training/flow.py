@@ -23,7 +23,7 @@ from checkpoint import Clock, arguments, load, save
 from data import STYLES
 from flux import Flux, FluxConfig, positions
 from pool import Pool
-from text import LENGTH, clip, clip_tokenizer, t5, t5_tokenizer, train_tokenizer
+from text import LENGTH, clip, clip_tokenizer, t5, t5_tokenizer, make_tokenizer
 
 DROP = 0.1
 EMA = 0.998
@@ -58,9 +58,9 @@ class Words:
 
 
 def vocabulary(path: Path, pool: Pool) -> Tokenizer:
-    """The run's tokenizer, made from the pool's captions when there is none yet."""
+    """The run's tokenizer, made when there is none yet."""
     if not path.exists():
-        train_tokenizer(pool.captions, pool.labels).save(str(path))
+        make_tokenizer(pool.labels).save(str(path))
     return Tokenizer.from_file(str(path))
 
 

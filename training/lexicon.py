@@ -82,7 +82,7 @@ def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
 
 
 def lexicon(packages: Path, code: str) -> dict:
-    concepts = [concept for concept in load_concepts(packages) if concept.taught]
+    concepts = load_concepts(packages)
     everyday = {label.lower() for label in load_everyday()}
     table = tomllib.loads((HERE / "terms.toml").read_text())[code]
     exact, stems = terms_of(table)

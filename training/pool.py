@@ -12,6 +12,7 @@ from data import Drawings
 from feed import Feed
 from flux import pack
 from scenes import Composer
+from text import labels_of
 
 
 class Pool:
@@ -19,11 +20,11 @@ class Pool:
 
     def __init__(self, args: argparse.Namespace, device: str):
         drawings = Drawings(args.packages, args.cache, styles=tuple(args.styles))
-        # All of them, so that those that are taught later have a token waiting.
         self.labels = [concept.label for concept in drawings.concepts]
         begun = begin_outer(args.out, args.begin) if args.begin else None
         self._vae, size = encoder_of(args.out)
-        self._feed = Feed(Composer(drawings, size), 64, seed=int(time.time()))
+        known = labels_of(args.begin) if args.begin else frozenset()
+        self._feed = Feed(Composer(drawings, size, known), 64, seed=int(time.time()))
         self._vae.to(device, memory_format=torch.channels_last).eval()
         self._device = device
         self.size, self._next = args.pool, 0

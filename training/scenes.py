@@ -29,6 +29,12 @@ SHARES = {None: 0.5, "3d": 0.25, "cartoon": 0.25}
 TINTED, GROUNDED = 0.12, 0.08
 
 
+# How much more often a thing is drawn that the weights did not begin with.
+FRESH = 2.0
+# Drawings dealt before the deck is shuffled anew.
+DECK = 16_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class Painted:
     # uint8 RGB, shape (size, size, 3).
@@ -39,18 +45,17 @@ class Painted:
 class Composer:
     """One thing near the middle, on a white or a coloured ground."""
 
-    def __init__(self, drawings: Drawings, size: int):
+    def __init__(self, drawings: Drawings, size: int, known: frozenset[str] = frozenset()):
+        """`known`: labels that the weights began with; all others are drawn more often."""
         self.drawings = drawings
         self.size = size
         self._backdrops = {name: backdrop(name, size, size) for name in (None, *GROUNDS)}
-        weights = [
-            SHARES[item.style] * (2 if drawings.concepts[item.concept].label in FAVOURITES else 1)
-            for item in drawings.items
-        ]
-        self._weights = np.array(weights) / sum(weights)
+        weights = [self._weight(item, known) for item in drawings.items]
+        self._shares = np.cumsum(weights) / sum(weights)
+        self._deck: list[int] = []
 
     def scene(self, rng: np.random.Generator) -> Painted:
-        drawing = self.drawings.items[rng.choice(len(self._weights), p=self._weights)]
+        drawing = self.drawings.items[self._deal(rng)]
         colour = str(rng.choice(TINTS)) if drawing.hue and rng.random() < TINTED else None
         ground = None
         if rng.random() < GROUNDED or colour == "white":
@@ -58,6 +63,17 @@ class Composer:
         thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
         scene = Scene(things=(thing,), ground=ground, style=drawing.style)
         return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
+
+    def _weight(self, drawing: Drawing, known: frozenset[str]) -> float:
+        label = self.drawings.concepts[drawing.concept].label
+        return SHARES[drawing.style] * max(2.0 * (label in FAVOURITES), FRESH * (label not in known), 1.0)
+
+    def _deal(self, rng: np.random.Generator) -> int:
+        """The next drawing of a shuffled deck that holds each as often as its share, so that none is missed long."""
+        if not self._deck:
+            cards = (np.arange(DECK) + rng.random()) / DECK
+            self._deck = rng.permutation(np.searchsorted(self._shares, cards)).tolist()
+        return min(self._deck.pop(), len(self._shares) - 1)
 
     def _paint(self, scene: Scene, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
         """uint8 (size, size, 3)."""

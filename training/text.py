@@ -7,19 +7,22 @@ and a CLIP encoder gives the pooled vector at the end-of-text token (causal, so 
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from limner.engines.mini_scene import COLOURS, NUMBERS, PLACES, SIDES, SIZES, STYLES
+
 PAD, END, START = "<pad>", "</s>", "<s>"
 # Pieces of BPE, and room for the labels after them.
-PIECES, VOCABULARY = 1024, 2048
+PIECES, VOCABULARY = 512, 2048
 # Padded length that the model is trained with; a red thing in 3D on a light blue ground takes all of it.
 LENGTH = 12
 
 
-def train_tokenizer(captions: Iterable[str], labels: Iterable[str]) -> Tokenizer:
-    """BPE pieces from `captions`, then one token for each of `labels`, which takes the space before it along."""
+def make_tokenizer(labels: Iterable[str]) -> Tokenizer:
+    """BPE pieces that hold the grammar's words whole, then one token for each of `labels`, with the space before it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -30,11 +33,18 @@ def train_tokenizer(captions: Iterable[str], labels: Iterable[str]) -> Tokenizer
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(captions, trainer)
+    grammar = (*NUMBERS, *COLOURS, *SIZES, *SIDES, *STYLES, *PLACES.values(), "an", "and", ",", "on a background")
+    tokenizer.train_from_iterator(grammar, trainer)
     tokenizer.add_tokens([AddedToken(label, single_word=True, lstrip=True, normalized=True) for label in labels])
     if tokenizer.get_vocab_size() > VOCABULARY:
         raise ValueError(f"{tokenizer.get_vocab_size()} tokens do not fit in {VOCABULARY}")
     return tokenizer
+
+
+def labels_of(checkpoint: Path) -> frozenset[str]:
+    """What a checkpoint has a token for."""
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer_2/tokenizer.json"))
+    return frozenset(token.content for token in tokenizer.get_added_tokens_decoder().values())
 
 
 def t5_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

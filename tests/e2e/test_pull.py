@@ -88,6 +88,16 @@ def test_the_hubs_own_library_finds_it_offline(run: Run, tmp_path: Path) -> None
     assert (repository.repo_id, repository.nb_files) == (NAME, 5)
 
 
+def test_a_cache_of_ones_own(run: Run, tmp_path: Path) -> None:
+    """HF_HUB_CACHE says where the files lie, whatever HF_HOME says."""
+    assert run("pull", NAME, HF_HUB_CACHE=str(tmp_path / "large-disk")).returncode == 0
+    assert list((tmp_path / "large-disk").glob("models--tests--tiny-flux/snapshots/*/model_index.json"))
+    assert not (tmp_path / "hf/hub").exists()
+    assert str(tmp_path / "large-disk") in json.loads(run("show", NAME, "--json").stdout)["folder"]
+    assert run("rm", NAME, HF_HUB_CACHE=str(tmp_path / "large-disk")).returncode == 0
+    assert not list((tmp_path / "large-disk").rglob("*.safetensors"))
+
+
 def test_a_cut_is_gone_on_from(run: Run, hub: hubs.Hub) -> None:
     hub.cuts[LARGE] = [1_000_000]
     assert run("pull", NAME).returncode == 0

@@ -3,7 +3,7 @@
 Shapes are as small as the classes allow; what must agree between parts is named once in each maker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,19 +197,23 @@ def z_image() -> Any:
     )  # fmt: skip
 
 
-def klein() -> Any:
+def flux2_parts(guided: bool) -> dict[str, Any]:
     transformer = diffusers.Flux2Transformer2DModel(
         patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=3 * HIDDEN, timestep_guidance_channels=256, axes_dims_rope=[4, 4, 4, 4],
-        guidance_embeds=False,
+        guidance_embeds=guided,
     )  # fmt: skip
     vae = diffusers.AutoencoderKLFlux2(
         sample_size=32, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(8, 8, 8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4,
     )  # fmt: skip
+    return {"transformer": transformer, "vae": vae, "scheduler": flow()}
+
+
+def klein() -> Any:
     # Embeddings come from layers 9, 18 and 27.
     return diffusers.Flux2KleinPipeline(
-        transformer=transformer, vae=vae, scheduler=flow(), text_encoder=qwen3(transformers.Qwen3ForCausalLM, 28),
+        **flux2_parts(guided=False), text_encoder=qwen3(transformers.Qwen3ForCausalLM, 28),
         tokenizer=tokenizer(512), is_distilled=False,
     )  # fmt: skip
 
@@ -275,9 +279,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def checkpoint(name: str, folder: Path) -> Path:
+def checkpoint(name: str, folder: Path, makers: Mapping[str, Callable[[], Any]] = MAKERS) -> Path:
     """A checkpoint of the family in a folder of its own, as its authors would publish it."""
     torch.manual_seed(0)
-    made = MAKERS[name]()
+    made = makers[name]()
     made.save_pretrained(folder / name, safe_serialization=True)
     return folder / name

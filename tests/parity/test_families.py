@@ -15,7 +15,7 @@ from limner.engines.diffusers_preview import decode, spatial  # noqa: E402
 from limner.errors import InvalidRequestError  # noqa: E402
 from limner.sources import Source  # noqa: E402
 from limner.types import Image, ImageRequest, ModelCard, Preview, Progress  # noqa: E402
-from tests.parity import families  # noqa: E402
+from tests.parity import families, sighted  # noqa: E402
 from tests.parity.families import CARD  # noqa: E402
 
 # diffusers 0.42 under numpy 2.
@@ -23,14 +23,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 NO_NEGATIVE = ("flux2-klein", "sana-sprint")
 
 
+MAKERS = {**families.MAKERS, **(sighted.MAKERS if sighted.THERE else {})}
+
+
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("families")
-    return {name: families.checkpoint(name, folder) for name in families.MAKERS}
+    return {name: families.checkpoint(name, folder, MAKERS) for name in MAKERS}
 
 
-@pytest.fixture(params=list(families.MAKERS))
+@pytest.fixture(params=[*families.MAKERS, *sighted.MAKERS])
 def name(request: pytest.FixtureRequest) -> str:
+    if request.param not in MAKERS:
+        pytest.skip("its processor needs torchvision")
     return request.param
 
 
