@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from checkpoint import Clock, arguments, load, save
+from checkpoint import Clock, arguments, half, load, save
 from data import STYLES, Drawings
 from feed import Feed
 from scenes import Composer
@@ -160,7 +160,7 @@ def train(stage: str, args: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = args.lr * min(1, (step - first + 1) / 100) * clock.decay()
         target = to_tensor(feed.pixels(), device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
+        with half(device):
             latents = encode(vae, target)
             known = latents.float()
             if taught:

@@ -139,6 +139,8 @@ class Concept:
     names: tuple[str, ...]
     # Whether keywords may name it, and not its own name alone.
     plain: bool
+    # Whether it is drawn in every style: a line of styled.txt. The others have no cartoons yet.
+    styled: bool
 
 
 def load_concepts(packages: Path) -> list[Concept]:
@@ -150,6 +152,7 @@ def load_concepts(packages: Path) -> list[Concept]:
     taken = labels | {w for words in everyday.values() for w in words}
     # A keyword that several concepts share ("animal", "food") names none of them.
     uses = Counter(t for row in kept for t in row.get("tags", []))
+    styled = set((Path(__file__).parent / "styled.txt").read_text().splitlines())
     out = []
     for row in kept:
         label = row["label"]
@@ -157,7 +160,7 @@ def load_concepts(packages: Path) -> list[Concept]:
         tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][: 4 * plain]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
         names = tuple(everyday.get(label, [])) + tuple(tags)
-        out.append(Concept(label=label.lower(), code=code, names=names, plain=plain))
+        out.append(Concept(label=label.lower(), code=code, names=names, plain=plain, styled=label.lower() in styled))
     return out
 
 

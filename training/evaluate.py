@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from checkpoint import Clock, arguments, load, save
+from checkpoint import Clock, arguments, half, load, save
 from data import HELD_OUT, STYLES, Drawings
 from lexicon import names_of
 from limner.engines import mini_scene
@@ -82,7 +82,7 @@ def train_judge(args: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * min(1, (step + 1) / 100) * clock.decay()
         rows = torch.randint(len(rgba), (256,))
-        with torch.autocast("cpu", torch.bfloat16):
+        with half("cpu"):
             logits = net(augment(rgba[rows]))
         loss = F.cross_entropy(logits.float(), concepts[rows], label_smoothing=0.1)
         optimiser.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from checkpoint import Clock, arguments, load, save
+from checkpoint import Clock, arguments, half, load, save
 from data import STYLES
 from flux import Flux, FluxConfig, positions
 from pool import Pool
@@ -97,7 +97,7 @@ def velocity_loss(model, latents, tokens, time_mean: float, ids) -> torch.Tensor
     t = torch.sigmoid(torch.randn(len(latents), device=device) + time_mean)
     noise = torch.randn_like(latents)
     mixed = latents + t[:, None, None] * (noise - latents)
-    with torch.autocast(device.type, torch.bfloat16):
+    with half(device.type):
         velocity = model(mixed, t, *(part.to(device) for part in tokens), ids)
     return (velocity.float() - (noise - latents)).square().mean()
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from autoencoder import begin_outer, encode, encoder_of, to_tensor
+from checkpoint import half
 from data import Drawings
 from feed import Feed
 from flux import pack
@@ -62,7 +63,7 @@ class Pool:
     def _encode(self) -> tuple[torch.Tensor, list[str]]:
         painted = self._feed.scenes()
         pixels = to_tensor(np.stack([p.pixels for p in painted]), self._device)
-        with torch.autocast(self._device, torch.bfloat16):
+        with half(self._device):
             latents = encode(self._vae, pixels.contiguous(memory_format=torch.channels_last))
         return pack(latents.float().contiguous()).half().cpu(), [p.scene.caption() for p in painted]
 

@@ -1,8 +1,7 @@
 """Scenes with their captions, composed from drawings: what limner-mini sees.
 
 A scene is first drawn by lot as words (`limner.engines.mini_scene.Scene`) and then painted, so the caption says all
-that is there. It is one thing, since the engine lays several things out by itself (`mini_layout.py`), and nearly always
-on white. There is little chance in how it is painted: the same caption gives nearly the same picture, which lets a
+that is there. It is one thing on white, since the engine lays scenes out by itself (`mini_layout.py`). There is little chance in how it is painted: the same caption gives nearly the same picture, which lets a
 small model learn it from few samples and draw it in few steps.
 """
 
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import Drawing, Drawings, paste, recolour
-from limner.engines.mini_layout import DRAWN, GROUNDS, backdrop
+from limner.engines.mini_layout import DRAWN
 from limner.engines.mini_scene import TINTS, Scene, Thing
 
 # What people ask for first is shown more often.
@@ -25,14 +24,14 @@ FAVOURITES = frozenset(
 )  # fmt: skip
 # How often each style is drawn; the flat one is what a bare prompt asks for.
 SHARES = {None: 0.5, "3d": 0.25, "cartoon": 0.25}
-# Of the scenes: things turned to another colour, and things on a coloured ground.
-TINTED, GROUNDED = 0.12, 0.08
+# Of the scenes: things turned to another colour.
+TINTED = 0.12
 
 
 # How much more often a thing is drawn that the weights did not begin with.
-FRESH = 2.0
+FRESH = 4.0
 # Drawings dealt before the deck is shuffled anew.
-DECK = 16_000
+DECK = 6000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +42,12 @@ class Painted:
 
 
 class Composer:
-    """One thing near the middle, on a white or a coloured ground."""
+    """One thing near the middle of white."""
 
     def __init__(self, drawings: Drawings, size: int, known: frozenset[str] = frozenset()):
         """`known`: labels that the weights began with; all others are drawn more often."""
         self.drawings = drawings
         self.size = size
-        self._backdrops = {name: backdrop(name, size, size) for name in (None, *GROUNDS)}
         weights = [self._weight(item, known) for item in drawings.items]
         self._shares = np.cumsum(weights) / sum(weights)
         self._deck: list[int] = []
@@ -57,11 +55,8 @@ class Composer:
     def scene(self, rng: np.random.Generator) -> Painted:
         drawing = self.drawings.items[self._deal(rng)]
         colour = str(rng.choice(TINTS)) if drawing.hue and rng.random() < TINTED else None
-        ground = None
-        if rng.random() < GROUNDED or colour == "white":
-            ground = str(rng.choice([name for name in GROUNDS if name != colour]))
         thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
-        scene = Scene(things=(thing,), ground=ground, style=drawing.style)
+        scene = Scene(things=(thing,), style=drawing.style)
         return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
 
     def _weight(self, drawing: Drawing, known: frozenset[str]) -> float:
@@ -77,7 +72,7 @@ class Composer:
 
     def _paint(self, scene: Scene, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
         """uint8 (size, size, 3)."""
-        canvas = self._backdrops[scene.ground].copy()
+        canvas = np.full((self.size, self.size, 3), 255, np.float32)
         colour = scene.things[0].colour
         rgba = recolour(drawing, colour) if colour and drawing.hue != colour else drawing.pixels
         moved = rng.uniform(-0.015, 0.015, 3)

@@ -17,8 +17,8 @@ from limner.engines.mini_scene import COLOURS, NUMBERS, PLACES, SIDES, SIZES, ST
 PAD, END, START = "<pad>", "</s>", "<s>"
 # Pieces of BPE, and room for the labels after them.
 PIECES, VOCABULARY = 512, 2048
-# Padded length that the model is trained with; a red thing in 3D on a light blue ground takes all of it.
-LENGTH = 12
+# Padded length that the model is trained with: a red thing in 3D takes all of it, and grounds are the engine's.
+LENGTH = 8
 
 
 def make_tokenizer(labels: Iterable[str]) -> Tokenizer:

@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from autoencoder import INNER, LATENT_NOISE, OUTER, OUTER_SIZE, build, edges, encode, to_tensor
-from checkpoint import Clock, arguments, load, save
+from checkpoint import Clock, arguments, half, load, save
 from data import STYLES, Drawings
 from scenes import Composer
 
@@ -69,7 +69,7 @@ class Pairs:
         """Put `count` new scenes in; the oldest go."""
         pixels = np.stack([self._composer.scene(self._rng).pixels for _ in range(count)])
         small = F.avg_pool2d(to_tensor(pixels, self._device), 2).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device, torch.bfloat16):
+        with half(self._device):
             latents = encode(self._vae, small)
             drawn = self._vae.decode(latents + LATENT_NOISE * torch.randn_like(latents), return_dict=False)[0]
         drawn = ((drawn.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu()
@@ -111,7 +111,7 @@ def train(args: argparse.Namespace) -> None:
         if step % RENEW == 0:
             pairs.renew()
         source, target = pairs.batch(args.batch)
-        with torch.autocast(device, torch.bfloat16):
+        with half(device):
             made = model(source.contiguous(memory_format=torch.channels_last))
         made = made.float()
         loss = F.smooth_l1_loss(made, target, beta=SMOOTH) + F.smooth_l1_loss(edges(made), edges(target), beta=SMOOTH)

@@ -17,7 +17,7 @@ NAME = "tests/hostile"
 Run = Callable[..., "CompletedProcess[bytes]"]
 
 
-class _Bomb:
+class Bomb:
     """Unpickled, it makes a file."""
 
     def __init__(self, canary: Path) -> None:
@@ -71,7 +71,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], dict[str, bytes]], str]] = {
     ),
     "weights as a pickle only": (
         lambda canary: without(LARGE)
-        | {"transformer/diffusion_pytorch_model.bin": pickle.dumps(_Bomb(canary))},
+        | {"transformer/diffusion_pytorch_model.bin": pickle.dumps(Bomb(canary))},
         "can run code",
     ),
     "a file that climbs": (lambda canary: GOOD | {"transformer/../../../evil.json": b"{}"}, "leads out of its folder"),
@@ -102,7 +102,7 @@ def test_a_hostile_repository_is_refused(kind: str, tmp_path: Path, canary: Path
 
 def test_pickles_and_code_beside_good_weights_stay_at_the_hub(tmp_path: Path, canary: Path) -> None:
     beside = {
-        "transformer/diffusion_pytorch_model.bin": pickle.dumps(_Bomb(canary)),
+        "transformer/diffusion_pytorch_model.bin": pickle.dumps(Bomb(canary)),
         "transformer/modeling.py": code(canary),
         "pipeline.py": code(canary),
         "transformer/.hidden.json": b"{}",

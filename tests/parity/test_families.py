@@ -1,5 +1,7 @@
 """Each family of pipelines from a folder of its own: pictures of the right size, and wishes that are honoured."""
 
+import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ pytest.importorskip("diffusers")
 
 from limner.engines.diffusers import DiffusersEngine  # noqa: E402
 from limner.engines.diffusers_preview import decode, spatial  # noqa: E402
-from limner.errors import InvalidRequestError  # noqa: E402
+from limner.errors import EngineError, InvalidRequestError  # noqa: E402
 from limner.sources import Source  # noqa: E402
 from limner.types import Image, ImageRequest, ModelCard, Preview, Progress  # noqa: E402
 from tests.parity import families, sighted  # noqa: E402
@@ -20,7 +22,7 @@ from tests.parity.families import CARD  # noqa: E402
 
 # diffusers 0.42 under numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-NO_NEGATIVE = ("flux2-klein", "sana-sprint")
+NO_NEGATIVE = ("flux2-dev", "flux2-klein", "sana-sprint")
 
 
 MAKERS = {**families.MAKERS, **(sighted.MAKERS if sighted.THERE else {})}
@@ -169,6 +171,30 @@ async def test_a_picture_to_start_from_changes_the_picture(engine: DiffusersEngi
     other = Source(pixels=bytes((255, 255, 255, 255)) * 64 * 64, width=64, height=64)
     assert not np.array_equal(first, await picture(engine, images=[other], **wishes))
     assert not np.array_equal(first, await picture(engine, "a dog", images=[source()], **wishes))
+
+
+async def test_a_picture_that_the_class_would_not_look_at(engine: DiffusersEngine, name: str) -> None:
+    """FLUX.2 looks at nothing below 64 pixels or longer than 8:1: what is small is enlarged, what is long refused."""
+    if not name.startswith("flux2"):
+        pytest.skip("it looks at any")
+    assert (await picture(engine, images=[source(40, 24)])).std() > 1
+    with pytest.raises(InvalidRequestError, match="8 times the other") as raised:
+        await picture(engine, images=[source(600, 64)])
+    assert raised.value.param == "image"
+
+
+async def test_a_package_that_a_model_lacks_is_named(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    if sighted.THERE:
+        pytest.skip("nothing is missing")
+    folder = shutil.copytree(checkpoints["qwen-image"], tmp_path / "model")
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen2VLProcessor"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    shutil.copytree(folder / "tokenizer", folder / "processor")
+    (folder / "processor/preprocessor_config.json").write_text('{"image_processor_type": "Qwen2VLImageProcessor"}')
+    with pytest.raises(EngineError, match=r"\(torchvision\).*pip install 'limner\[diffusers\]'") as raised:
+        await DiffusersEngine(CARD, str(folder), threads=1).__aenter__()
+    assert raised.value.code == "missing_package"
 
 
 async def test_a_small_strength_stays_near_the_picture_and_takes_fewer_steps(engine: DiffusersEngine) -> None:

@@ -1,8 +1,11 @@
 """Pictures between a request's size and the size that is drawn, a multiple of the model's cells."""
 
+import math
 from typing import Any
 
+from limner.engines.diffusers_family import Family
 from limner.engines.mini_edit import canvas_of
+from limner.errors import InvalidRequestError
 from limner.sources import Source
 from limner.types import ImageRequest
 
@@ -13,6 +16,28 @@ def opened(source: Source) -> Any:
 
     picture = PIL.Image.frombytes("RGBA", (source.width, source.height), source.pixels)
     return PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def reference(source: Source, family: Family) -> Any:
+    """A picture for an `edit` to look at; one that is too small for the model is enlarged.
+
+    Raises:
+        InvalidRequestError: it is longer than the model can look at.
+    """
+    import PIL.Image
+
+    picture = opened(source)
+    short, long = sorted(picture.size)
+    if long > family.most_ratio * short:
+        raise InvalidRequestError(
+            f"The image is {source.width}x{source.height}; this model looks at pictures whose longer side is at most "
+            f"{family.most_ratio:.0f} times the other. Cut it first.",
+            param="image",
+        )
+    if short >= family.least_side:
+        return picture
+    scale = family.least_side / short
+    return picture.resize([math.ceil(side * scale) for side in picture.size], PIL.Image.Resampling.LANCZOS)
 
 
 def grown(picture: Any, width: int, height: int) -> Any:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limner.engines.diffusers_canvas import cut, grown, kept, opened
+from limner.engines.diffusers_canvas import cut, grown, kept, reference
 from limner.engines.diffusers_family import NOISE_SCHEDULERS, Family
 from limner.engines.diffusers_line import COMPANY_WAITS, Cancelled, Row, seats_of
 from limner.engines.diffusers_loras import Loras
@@ -147,7 +147,9 @@ class Drawer:
         import PIL.Image
 
         if task == "edit":
-            found = [opened(source) for source in request.images[: self._parts.family.references]]
+            found = [
+                reference(source, self._parts.family) for source in request.images[: self._parts.family.references]
+            ]
             return {"image": found if len(found) > 1 or self._parts.family.references > 1 else found[0]}
         page, repaint = canvas_of(request)
         canvas = grown(PIL.Image.fromarray(page), width, height)

@@ -3,6 +3,7 @@
 A family is known by the class that its `model_index.json` names, never by the model's name.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -57,8 +58,10 @@ class Family:
     patch: int = 1
     # Schedulers that a request may name: diffusers' class, and what is set in it.
     schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
-    # Pictures that `edit` takes.
+    # Pictures that `edit` takes; their least side in pixels, and the most that one side may be of the other.
     references: int = 1
+    least_side: int = 1
+    most_ratio: float = math.inf
     # Further arguments of every call.
     always: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -80,7 +83,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         ),
         "FluxFillPipeline": Family(fill="FluxFillPipeline", latents="packed", patch=2),
         "Flux2Pipeline": Family(
-            generate="Flux2Pipeline", edit="Flux2Pipeline", latents="tokens", patch=2, references=10
+            generate="Flux2Pipeline",
+            edit="Flux2Pipeline",
+            latents="tokens",
+            patch=2,
+            references=10,
+            least_side=64,
+            most_ratio=8,
         ),
         "Flux2KleinPipeline": Family(
             generate="Flux2KleinPipeline",
@@ -89,6 +98,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             latents="tokens",
             patch=2,
             references=4,
+            least_side=64,
+            most_ratio=8,
         ),
         "QwenImagePipeline": Family(
             generate="QwenImagePipeline",

@@ -126,6 +126,14 @@ def load(source: Source) -> Parts:
             base = kind.from_single_file(source.folder, config=source.config or None, **options)
         else:
             base = kind.from_pretrained(source.folder, **options, **_safe(kind, source))
+    # Transformers puts off what it lacks until a class is made: the pictures of Qwen and Pixtral need torchvision.
+    except ImportError as error:
+        log.error("%s could not be loaded", source.folder, exc_info=error)
+        raise EngineError(
+            f"This model needs a package that is not installed or does not load{_named_in(error)}: "
+            "pip install 'limner[diffusers]'; the server's log says more.",
+            code="missing_package",
+        ) from error
     # What a library says of files that it cannot read may tell of paths: it goes to the log.
     except (damaged, lacking, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         log.error("%s could not be loaded", source.folder, exc_info=error)
@@ -139,6 +147,11 @@ def load(source: Source) -> Parts:
     if way == "none":
         base.to(device)
     return Parts(family=FAMILIES[name], base=base, own_scheduler=base.scheduler, device=device, offload=way)
+
+
+def _named_in(error: ImportError) -> str:
+    named = error.name or next((name for name in ("torchvision",) if name in str(error).lower()), "")
+    return f" ({named})" if named else ""
 
 
 def chosen_device(wish: str) -> str:
