@@ -23,7 +23,7 @@ from checkpoint import Clock, arguments, half, load, save
 from data import STYLES
 from flux import Flux, FluxConfig, positions
 from pool import Pool
-from text import LENGTH, clip, clip_tokenizer, t5, t5_tokenizer, make_tokenizer
+from text import LENGTH, clip, clip_tokenizer, make_tokenizer, t5, t5_tokenizer
 
 DROP = 0.1
 EMA = 0.998

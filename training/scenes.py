@@ -1,8 +1,9 @@
 """Scenes with their captions, composed from drawings: what limner-mini sees.
 
 A scene is first drawn by lot as words (`limner.engines.mini_scene.Scene`) and then painted, so the caption says all
-that is there. It is one thing on white, since the engine lays scenes out by itself (`mini_layout.py`). There is little chance in how it is painted: the same caption gives nearly the same picture, which lets a
-small model learn it from few samples and draw it in few steps.
+that is there. It is one thing on white, since the engine lays scenes out by itself (`mini_layout.py`). There is little
+chance in how it is painted: the same caption gives nearly the same picture, which lets a small model learn it from few
+samples and draw it in few steps.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import diffusers
 import transformers
 
-from tests.parity.families import HIDDEN, SPECIAL, VOCABULARY, flow, flux2_parts, qwen_parts, tokenizer
+from tests.parity.families import HIDDEN, SPECIAL, VOCABULARY, flux2_parts, qwen_parts, tokenizer
 
 THERE = find_spec("torchvision") is not None
 # FLUX.2 takes its embeddings from the encoder's layers 10, 20 and 30.

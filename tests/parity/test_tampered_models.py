@@ -1,4 +1,4 @@
-"""A model that somebody changed after it was pulled: the server does not load it, or does not look at what was added."""
+"""A model that somebody changed after it was pulled: it is not loaded, or what was added is not looked at."""
 
 import pickle
 import shutil
