@@ -12,7 +12,7 @@ from pathlib import Path
 
 # emojibase groups: animals and nature, food, travel and places, activities, objects.
 THINGS = (3, 4, 5, 6, 7)
-# Faces, people and signs. Their keywords ("sad", "fast", "stop") are said of anything, so they name none of these.
+# Faces, people and signs.
 OTHERS = (0, 1, 8)
 
 # Near-duplicates that cost capacity, pictures of words, and what nobody asks for by name. A colon parts the members of
@@ -30,20 +30,6 @@ SKIP = re.compile(
     r"(women|men) holding"
 )
 
-# Those of OTHERS that a keyword may name all the same: the plainest of their kind.
-PLAIN = frozenset(
-    (
-        "robot", "alien", "ghost", "skull", "alien monster", "pile of poo", "clown face", "grinning face",
-        "smiling face with sunglasses", "crying face", "angry face", "thinking face", "red heart", "broken heart",
-        "waving hand", "thumbs up", "ear", "eye", "nose", "mouth", "brain", "tooth", "bone", "footprints",
-        "bust in silhouette", "person", "man", "woman", "boy", "girl", "baby", "old man", "princess", "mage", "fairy",
-        "mermaid", "ninja", "astronaut", "cook", "farmer", "artist", "police officer", "vampire", "zombie", "genie",
-        "elf", "Santa Claus", "snowboarder", "person surfing", "person biking", "blue heart", "green heart",
-        "yellow heart", "purple heart", "recycling symbol", "peace symbol", "yin yang", "speech balloon",
-        "hundred points", "collision", "kiss mark", "flexed biceps", "check mark",
-    )
-)  # fmt: skip
-
 
 @dataclass(frozen=True, kw_only=True)
 class Concept:
@@ -53,30 +39,31 @@ class Concept:
     code: str
     # Other words for it, most wanted first.
     names: tuple[str, ...]
-    # Whether keywords may name it, and not its own name alone.
-    plain: bool
-    # Whether it is drawn in every style: a line of styled.txt. The others have no cartoons yet.
-    styled: bool
+    # emojibase's: 0 faces, 1 people, 8 signs, the others things.
+    group: int
+    # A line of common.txt: it is drawn in every style, and keywords may name it. The others have no cartoons yet, and
+    # go by their own names, for their keywords ("sad", "fast", "stop") are said of anything.
+    common: bool
 
 
 def load_concepts(packages: Path) -> list[Concept]:
     """The concepts, in a fixed order. `packages`: node_modules of training/package.json."""
     rows = json.loads((packages / "emojibase-data/en/data.json").read_text())
+    common = set((Path(__file__).parent / "common.txt").read_text().splitlines())
+    kept = [row for row in rows if _wanted(row, common)]
     everyday = load_everyday()
-    kept = [row for row in rows if _wanted(row)]
     labels = {row["label"].lower() for row in kept}
     taken = labels | {w for words in everyday.values() for w in words}
     # A keyword that several concepts share ("animal", "food") names none of them.
     uses = Counter(t for row in kept for t in row.get("tags", []))
-    styled = set((Path(__file__).parent / "styled.txt").read_text().splitlines())
     out = []
     for row in kept:
         label = row["label"]
-        plain = row["group"] in THINGS or label in PLAIN
-        tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][: 4 * plain]
+        known = label.lower() in common
+        tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][: 4 * known]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
         names = tuple(everyday.get(label, [])) + tuple(tags)
-        out.append(Concept(label=label.lower(), code=code, names=names, plain=plain, styled=label.lower() in styled))
+        out.append(Concept(label=label.lower(), code=code, names=names, group=row["group"], common=known))
     return out
 
 
@@ -90,5 +77,5 @@ def load_everyday() -> dict[str, list[str]]:
     return said
 
 
-def _wanted(row: dict) -> bool:
-    return row["label"] in PLAIN or (row.get("group") in (*THINGS, *OTHERS) and not SKIP.search(row["label"]))
+def _wanted(row: dict, common: set[str]) -> bool:
+    return row["label"].lower() in common or (row.get("group") in (*THINGS, *OTHERS) and not SKIP.search(row["label"]))

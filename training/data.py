@@ -66,7 +66,7 @@ class Drawings:
                 drawn = self.by_concept.setdefault(int(concept), [])
                 # What is drawn in one manner only is drawn so when none is asked for.
                 manner = STYLES.get(style) if drawn else None
-                if manner == "cartoon" and not self.concepts[concept].styled:
+                if manner == "cartoon" and not self.concepts[concept].common:
                     continue
                 drawn.append(Drawing(concept=int(concept), style=manner, pixels=rgba, hue=dominant_hue(rgba)))
         self.items = [item for drawn in self.by_concept.values() for item in drawn]

@@ -21,6 +21,12 @@ from scenes import FAVOURITES
 HERE = Path(__file__).parent
 # A keyword of more things than this names a kind ("animal"), not a thing.
 SHARED = 4
+# emojibase's groups.
+FACES, SIGNS = 0, 8
+# Face, cat, heart, arrow and sign, in the languages that do not part words.
+SPELT = ("脸", "顔", "猫", "心", "はーと", "矢印", "箭头", "まーく", "符号")
+# English labels that are said of anything.
+VAGUE = ("plus", "minus", "multiply", "divide", "registered", "information", "prohibited")
 
 
 def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -29,14 +35,16 @@ def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[s
     table = json.loads(path.read_text())["annotations"]["annotations"]
     names: dict[str, str] = {}
     keywords: dict[str, list[str]] = defaultdict(list)
-    for concept in concepts:
+    # Things first: a lion is the animal before it is the sign of the zodiac.
+    for concept in sorted(concepts, key=lambda concept: not concept.common):
         character = "".join(chr(int(part, 16)) for part in concept.code.split("-"))
         row = table.get(character) or table.get(character + "\ufe0f")
         if row is None:
             continue
-        for name in _phrases(row.get("tts", [])):
+        told = row.get("tts", [])
+        for name in _phrases(told) if concept.common else _whole(told, concept, code):
             names.setdefault(name, concept.label)
-        for keyword in _phrases(row.get("default", [])):
+        for keyword in _phrases(row.get("default", [])) if concept.common else ():
             if concept.label not in keywords[keyword]:
                 keywords[keyword].append(concept.label)
     return names, keywords
@@ -46,6 +54,14 @@ def _phrases(texts: list[str]) -> list[str]:
     parts = [part for text in texts for part in re.split(r"[,،、:(（]", text)]
     folded = [" ".join(split(part)) for part in parts]
     return [f.replace(" ", "") if unspaced(f) else f for f in folded if len(f) > 1 or unspaced(f)]
+
+
+def _whole(texts: list[str], concept: Concept, code: str) -> list[str]:
+    """Whole names only. Those of faces and signs are often verbs, or said of anything: "спит", "mal", "plus"."""
+    whole = _phrases([text for text in texts if not re.search(r"[,،、:(（]", text)])
+    if concept.group not in (FACES, SIGNS):
+        return whole
+    return [name for name in whole if " " in name or any(part in name for part in SPELT) or code == "en"]
 
 
 def owner(keyword: str, labels: list[str], names: dict[str, str], everyday: set[str]) -> str | None:
@@ -89,7 +105,8 @@ def lexicon(packages: Path, code: str) -> dict:
     names, keywords = names_of(packages, code, concepts)
     if code == "en":
         names = {" ".join(split(c.label)): c.label for c in concepts} | names
-        several = {plural(name) for name in names}
+        names = {name: label for name, label in names.items() if name not in VAGUE}
+        several = {plural(name) for name in names if plural(name) != name}
         said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
         names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
     extra = table.get("things", {})
