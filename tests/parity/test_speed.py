@@ -44,8 +44,8 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return say
 
 
-async def drawn(engine: DiffusersEngine, size: str = "64x64") -> np.ndarray:
-    request = engine.cards()[0].request("a cat", seed=7, size=size, num_inference_steps=2)
+async def drawn(engine: DiffusersEngine, size: str = "64x64", seed: int = 7) -> np.ndarray:
+    request = engine.cards()[0].request("a cat", seed=seed, size=size, num_inference_steps=2)
     (image,) = [event async for event in engine.generate(request) if isinstance(event, Image)]
     return np.frombuffer(image.data, np.uint8).astype(int)
 
@@ -128,6 +128,69 @@ async def test_a_request_that_comes_while_it_measures_gets_its_picture(engine: D
     assert (await tuned(engine)).values()
     times = next(iter(engine._drawer.tuner.measured.values()))
     assert set(times) == {"eager", "fused", "compiled"}
+
+
+def again(run: Callable[[], Any]) -> Callable[[], None]:
+    """What stands for a recording where there is no CUDA: the step on the very tensors that it was recorded with."""
+    run()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"), [((0.03, 0.04, 0.04, 0.01), "recorded"), ((0.03, 0.04, 0.04, 0.03), "eager")]
+)
+async def test_a_small_step_is_recorded_where_that_is_faster(
+    engine: DiffusersEngine, timed: Callable[..., None], last: float, chosen: str
+) -> None:
+    timed(0.03, 0.04, 0.04, last)
+    tuner = engine._drawer.tuner
+    tuner._record = again
+    first = await drawn(engine)
+    assert list((await tuned(engine)).values()) == [chosen]
+    played: list[object] = []
+    if chosen == "recorded":
+        (recording,) = tuner._player._recordings.values()
+        replay = recording._replay
+        recording._replay = lambda: played.append(replay())
+    # Other numbers in the same tensors: each step, and another seed.
+    assert np.array_equal(await drawn(engine), first)
+    assert not np.array_equal(await drawn(engine, seed=8), first)
+    assert len(played) == (4 if chosen == "recorded" else 0)
+
+
+async def test_a_large_step_is_not_recorded(engine: DiffusersEngine, timed: Callable[..., None]) -> None:
+    timed(3.0, 4.0, 4.0)
+    engine._drawer.tuner._record = again
+    await drawn(engine)
+    assert list((await tuned(engine)).values()) == ["eager"]
+    assert engine._drawer.tuner._player is None
+
+
+async def test_what_cannot_be_recorded_is_drawn_as_it_was(engine: DiffusersEngine, timed: Callable[..., None]) -> None:
+    def fails(_run: Callable[[], Any]) -> Callable[[], None]:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    timed(0.03, 0.04, 0.04)
+    engine._drawer.tuner._record = fails
+    first = await drawn(engine)
+    assert list((await tuned(engine)).values()) == ["eager"]
+    assert np.array_equal(await drawn(engine), first)
+
+
+async def test_a_recording_plays_only_what_it_is_of(engine: DiffusersEngine, timed: Callable[..., None]) -> None:
+    """A LoRA, another size or another fixed argument is drawn by the model itself."""
+    timed(0.03, 0.04, 0.04, 0.01)
+    tuner = engine._drawer.tuner
+    tuner._record = again
+    first = await drawn(engine)
+    await tuned(engine)
+    (recording,) = tuner._player._recordings.values()
+    given = torch.zeros(1, 4)
+    assert not recording.fits((given,), {})
+    assert (await drawn(engine, "128x64")).size == 128 * 64 * 3
+    tuner.stop()
+    assert tuner._player._recordings == {}
+    assert np.array_equal(await drawn(engine), first)
 
 
 async def test_on_a_processor_nothing_is_measured_unless_it_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""The fastest form of a model's step, found by measuring it: as loaded, with fused projections, or compiled.
+"""The fastest form of a model's step, found by measuring it: as loaded, with fused projections, compiled, or recorded.
 
 A picture is drawn at once with the model as it was loaded. When the device has nothing to do, the step that it has just
 taken is taken again in each form, and the fastest that gives the same numbers draws pictures of that shape from then
@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from limner.engines.diffusers_graph import Player, Record, on_cuda
+
 log = logging.getLogger(__name__)
 # Times that a form is run before and while it is timed.
 WARM, TIMED = 2, 5
@@ -22,13 +24,18 @@ GAIN = 1.03
 DRIFT = 0.05
 # Shapes that are compiled at most; each keeps code in memory.
 SHAPES = 8
+# Seconds of a step above which arithmetic takes the time, and not launches: a recording would cost memory for nothing.
+SMALL = 0.05
 
 
 class Tuner:
     """Measures the forms of one model. All of it runs on the device's thread."""
 
-    def __init__(self, model: Any, device: str, *, compiler: str = "inductor") -> None:
+    def __init__(self, model: Any, device: str, *, compiler: str = "inductor", record: Record | None = None) -> None:
+        """`record`: how a step is recorded; by default as a CUDA graph, where there is CUDA."""
         self._model = model
+        self._record = record or (on_cuda if device.startswith("cuda") else None)
+        self._player: Player | None = None
         self._device = device
         self._compiler = compiler
         # What the last step of each shape was called with, until it is measured.
@@ -50,6 +57,8 @@ class Tuner:
         self._off = True
         self._waiting.clear()
         self._use("eager")
+        if self._player:
+            self._player.forget()
         if self.fused:
             self._model.unfuse_qkv_projections()
             self.fused = False
@@ -62,7 +71,7 @@ class Tuner:
         arguments, options = self._waiting.pop(shape)
         torch: Any = importlib.import_module("torch")
         with torch.inference_mode():
-            self.chosen[shape] = self._fastest(shape, lambda: self._model(*arguments, **options))
+            self.chosen[shape] = self._fastest(shape, arguments, options)
         log.info("a step of %s: %s; %s draws", shape, self.measured[shape], self.chosen[shape])
         return True
 
@@ -70,11 +79,14 @@ class Tuner:
         if self._off or self._timing:
             return
         shape = shape_of((arguments, options))
-        self._use(self.chosen.get(shape, "eager"))
+        self._use(self.chosen.get(shape, "eager"), shape)
         if shape not in self.chosen and len(self.chosen) + len(self._waiting) < SHAPES:
             self._waiting[shape] = (arguments, options)
 
-    def _fastest(self, shape: Hashable, step: Callable[[], Any]) -> str:
+    def _fastest(self, shape: Hashable, arguments: tuple[Any, ...], options: dict[str, Any]) -> str:
+        def step() -> Any:
+            return self._model(*arguments, **options)
+
         self._timing = True
         try:
             self._use("eager")
@@ -85,11 +97,26 @@ class Tuner:
                 self._fuse(step, wanted, times)
             if getattr(self._model, "_repeated_blocks", None):
                 self._try("compiled", lambda: self._use("compiled"), step, wanted, times)
+            plain = min(times["eager"], times.get("fused", math.inf)) if self.fused else times["eager"]
+            chosen = "compiled" if GAIN * times.get("compiled", math.inf) <= plain else "eager"
+            best = min(plain, times.get(chosen, math.inf))
+            if self._record and best <= SMALL:
+                self._use(chosen)
+                self._try("recorded", lambda: self._recorded(shape, arguments, options), step, wanted, times)
+                if GAIN * times.get("recorded", math.inf) <= best:
+                    chosen = "recorded"
+                elif self._player:
+                    self._player.forget(shape)
         finally:
             self._timing = False
         self.measured[shape] = {form: round(1000 * taken, 2) for form, taken in times.items()}
-        plain = min(times["eager"], times.get("fused", math.inf)) if self.fused else times["eager"]
-        return "compiled" if GAIN * times.get("compiled", math.inf) <= plain else "eager"
+        return chosen
+
+    def _recorded(self, shape: Hashable, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        assert self._record is not None
+        self._player = self._player or Player(self._model, self._record)
+        self._player.record(shape, arguments, options)
+        self._player.play(shape)
 
     def _fuse(self, step: Callable[[], Any], wanted: Any, times: dict[str, float]) -> None:
         self.fused = False
@@ -134,8 +161,10 @@ class Tuner:
         if self._device.startswith("cuda"):
             importlib.import_module("torch").cuda.synchronize()
 
-    def _use(self, form: str) -> None:
-        """Switch to a form; compiled code is kept and only taken out of the way."""
+    def _use(self, form: str, shape: Hashable = None) -> None:
+        """Switch to a form; compiled code is kept and only taken out of the way. Recordings are of one shape each."""
+        if self._player:
+            self._player.play(shape if form == "recorded" else None)
         if form == "compiled" and not self._compiled:
             torch: Any = importlib.import_module("torch")
             # The default of eight is for all shapes together; the ninth would run uncompiled without a word.
