@@ -120,7 +120,7 @@ def train(args: argparse.Namespace) -> None:
     ids = positions(LENGTH, SIDE, SIDE).to(device)
     clock, seen, begun, first = Clock(args.minutes), [], time.monotonic(), step
     while not clock.done():
-        lr = args.lr * min(1, (step - first + 1) / 200) * clock.decay()
+        lr = args.lr * min(1, (step + 1) / 200) * clock.decay()
         for group in optimiser.param_groups:
             group["lr"] = lr
         if step % args.renew_every == 0:
