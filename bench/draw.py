@@ -1,16 +1,20 @@
 """C7: one picture by engines that are loaded already, beside diffusers on the same weights."""
 
 import contextlib
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.peak import GFLOP
 from bench.plan import Measure, Plan, Result
-from bench.report import Row, aim, row, times
-from bench.subjects import PROMPT, Drawer
+from bench.report import Row, Values, aim, row, times
+from bench.subjects import PROMPT, ROOT, Drawer, quiet
 from limner.engines.mini import MiniEngine
 
+PEAK = "the product of two matrices in numpy"
 OURS, THEIRS, LIMIT = "limner-mini", "diffusers eager", "the graphs alone in onnxruntime"
 
 
@@ -24,7 +28,13 @@ def measure(plan: Plan) -> Result:
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         mine = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded"]))
         limit = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded", "--bare"]))
-        subjects: dict[str, Measure] = {OURS: _drawing(mine, wish), LIMIT: _drawing(limit, wish)}
+        peak = stack.enter_context(Drawer([sys.executable, "-m", "bench.peak"]))
+        subjects: dict[str, Measure] = {
+            OURS: _drawing(mine, wish),
+            LIMIT: _drawing(limit, wish),
+            PEAK: _drawing(peak, {}),
+        }
+        gflop: dict[str, float] = {PEAK: GFLOP}
         notes, versions = {}, dict(mine.facts)
         if plan.diffusers and not plan.smoke:
             theirs = stack.enter_context(Drawer([plan.diffusers, "-m", "bench.peer"]))
@@ -33,11 +43,33 @@ def measure(plan: Plan) -> Result:
             apart = _difference(mine, theirs, wish, peer, Path(folder))
             notes[THEIRS] = f"the same weights, seed, steps and size; largest difference from our picture {apart}/255"
             versions |= theirs.facts
+            gflop |= dict.fromkeys((OURS, LIMIT, THEIRS), _arithmetic(plan.diffusers, wish))
         plan.told(figure)
         costs = plan.interleaved(subjects)
     roles = {OURS: "ours", LIMIT: "limit"}
-    rows = [row(figure, name, roles.get(name, "peer"), each, notes.get(name, "")) for name, each in costs.items()]
+    rows = [
+        row(figure, name, roles.get(name, "peer"), each, notes.get(name, ""))
+        for name, each in costs.items()
+        if name != PEAK
+    ]
+    rows += _rates(costs, gflop, f"arithmetic of a {figure}", roles | {PEAK: "limit"})
     return Result(rows=rows, aims=_aims(rows, figure), versions={name: str(each) for name, each in versions.items()})
+
+
+def _rates(
+    costs: dict[str, list[Values]], gflop: dict[str, float], figure: str, roles: dict[str, str]
+) -> Iterable[Row]:
+    """How much of what the machine can do is done: billions of multiplications and additions a second."""
+    for name, total in gflop.items():
+        rounds = [{"gflops": 1000 * total / each["wall"]} for each in costs[name]]
+        yield row(figure, name, roles.get(name, "peer"), rounds, "" if name == PEAK else f"{total:.1f} GFLOP a picture")
+
+
+def _arithmetic(python: str, wish: dict[str, Any]) -> float:
+    """GFLOP of one picture, as torch counts the products and convolutions of the peer; ours computes the same."""
+    wanted = [str(wish["steps"]), str(wish["guidance"]), str(wish["size"])]
+    command = [python, "-m", "bench.peer", "--count", *wanted]
+    return float(subprocess.run(command, cwd=ROOT, env=quiet(), capture_output=True, check=True, text=True).stdout)
 
 
 def _aims(rows: list[Row], figure: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """diffusers, eager and in single precision, on the checkpoint that our graphs were exported from.
 
     python -m bench.peer                                      draws for `Drawer`
+    python -m bench.peer --count STEPS GUIDANCE SIDE         prints the arithmetic of one picture, in GFLOP
     python -m bench.peer --once OUT.png STEPS GUIDANCE SIDE  loads, draws one picture, saves it, ends
 
 A wish's `native` is the side at which to denoise; the picture is then resampled to `size`. Runs in .venv-parity.
@@ -49,6 +50,11 @@ def draw(pipeline: Any, wish: dict[str, Any]) -> Any:
     return picture
 
 
+def _wish(steps: str, guidance: str, side: str) -> dict[str, Any]:
+    size = {"size": int(side), "native": int(side)}
+    return {"prompt": PROMPT, "seed": 7, "steps": int(steps), "guidance": float(guidance), **size}
+
+
 def main() -> None:
     """Draw what the command line asks for."""
     import diffusers
@@ -57,8 +63,15 @@ def main() -> None:
     pipeline = load()
     if "--once" in sys.argv:
         out, steps, guidance, side = sys.argv[sys.argv.index("--once") + 1 :]
-        wish = {"prompt": PROMPT, "size": int(side), "native": int(side), "steps": int(steps), "seed": 7}
-        draw(pipeline, wish | {"guidance": float(guidance)}).save(out)
+        draw(pipeline, _wish(steps, guidance, side)).save(out)
+        return
+    if "--count" in sys.argv:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        steps, guidance, side = sys.argv[sys.argv.index("--count") + 1 :]
+        with FlopCounterMode(display=False) as counter:
+            draw(pipeline, _wish(steps, guidance, side))
+        print(counter.get_total_flops() / 1e9)
         return
     facts = {"diffusers": diffusers.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
     serve_lines(facts, lambda wish: draw(pipeline, wish).tobytes())

@@ -16,6 +16,7 @@ COLUMNS: dict[str, tuple[str, int, bool]] = {
     "p50": ("p50 ms", 0, False),
     "p99": ("p99 ms", 0, False),
     "rate": ("a second", 1, True),
+    "gflops": ("GFLOP a second", 1, True),
     "memory": ("memory MB", 0, False),
     "size": ("bytes, of Pillow's", 2, False),
     "wasted": ("device ms wasted", 0, False),
