@@ -124,7 +124,9 @@ def lexicon(packages: Path, code: str) -> dict:
         stemmed = any(keyword.startswith(stem) and len(keyword) - len(stem) <= ENDING for stem in stems)
         if label and not exact[keyword] and not stemmed:
             exact[keyword]["thing"] = label
-    whole = {"spoken": table["spoken"]} if code == "en" else {}
+    whole: dict = {}
+    if code == "en":
+        whole = {"spoken": table["spoken"], "no_cartoon": [c.label for c in concepts if not c.common]}
     return whole | {
         "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
         "stems": stems,

@@ -28,7 +28,13 @@ class Reader:
         known = [self._known(language, item) for item in found]
         if not any({"thing", "things", "place"} & item.senses.keys() for item in known):
             known = [self._alike(language, item) for item in known]
-        return _Parser(known, behind=language.code in BEHIND).scene()
+        scene = _Parser(known, behind=language.code in BEHIND).scene()
+        if scene and scene.style == "cartoon":
+            unseen = self._language(LANGUAGES[0]).no_cartoon
+            # All in one manner: one flat thing among cartoons would look like a mistake.
+            if any(thing.label in unseen for thing in scene.things):
+                return replace(scene, style=None)
+        return scene
 
     def spoken(self, scene: Scene) -> str:
         """The scene in words for people."""

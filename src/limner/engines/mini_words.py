@@ -63,6 +63,8 @@ class Language:
         self._stems: dict[str, Senses] = table["stems"]
         # Label -> how people say it, where that differs; English only.
         self.spoken: dict[str, str] = table.get("spoken", {})
+        # Labels that the weights never saw as a cartoon; English only.
+        self.no_cartoon: frozenset[str] = frozenset(table.get("no_cartoon", ()))
         self._longest = max(len(phrase.split()) for phrase in self._exact)
 
     def read(self, words: list[str]) -> list[Found]:
