@@ -79,6 +79,15 @@ async def test_the_same_picture_as_the_embedded_engine(
     assert far(ours, theirs) <= 2
 
 
+async def test_half_precision_draws_nearly_the_same_picture(engine: DiffusersEngine) -> None:
+    request = wish(engine, size="64x64", num_inference_steps=2)
+    async with DiffusersEngine(CARD, str(CHECKPOINT), threads=1, dtype="bfloat16", **AS_MINI) as half:
+        assert next(half._drawer._parts.model.parameters()).dtype == torch.bfloat16
+        (one,), (other,) = await drawn(engine, request), await drawn(half, request)
+    # Eight bits of a number instead of 24.
+    assert 0 < np.abs(one - other).mean() < 8
+
+
 async def test_requests_that_wait_together_are_drawn_together_and_each_is_what_it_is_alone(
     engine: DiffusersEngine,
 ) -> None:
