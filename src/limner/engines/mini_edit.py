@@ -99,20 +99,26 @@ def canvas_of(request: ImageRequest) -> tuple["NDArray[np.uint8]", "NDArray[np.f
 
 def square_of(repaint: "NDArray[np.float32]") -> tuple[int, int, int]:
     """Left, top and side of what the model should see."""
-    import numpy as np
-
     height, width = repaint.shape[:2]
     whole = max(height, width)
-    if repaint.all():
+    box = box_of(repaint[:, :, 0] > 0)
+    if box is None or repaint.all():
         return (width - whole) // 2, (height - whole) // 2, whole
-    rows, columns = np.flatnonzero(repaint.any((1, 2))), np.flatnonzero(repaint.any((0, 2)))
-    if not len(rows):
-        return (width - whole) // 2, (height - whole) // 2, whole
-    tall, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    side = int(min(whole, max(math.ceil(CONTEXT * max(tall, wide)), 64)))
-    middle = (int(columns[0] + wide // 2), int(rows[0] + tall // 2))
+    first, upper, wide, tall = box
+    side = min(whole, max(math.ceil(CONTEXT * max(tall, wide)), 64))
+    middle = (first + wide // 2, upper + tall // 2)
     left, top = (_within(at - side // 2, side, most) for at, most in zip(middle, (width, height), strict=True))
     return left, top, side
+
+
+def box_of(marked: "NDArray[np.bool]") -> tuple[int, int, int, int] | None:
+    """Left, top, width and height of what is marked in (H, W), or None where nothing is."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
 
 
 def crop(pixels: "NDArray[Any]", square: tuple[int, int, int]) -> "NDArray[Any]":

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from limner.engines.mini_edit import box_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -40,20 +42,18 @@ class Patch:
 
 def patch_of(canvas: "NDArray[np.uint8]", repaint: "NDArray[np.float32]") -> Patch | None:
     """The place for things in what may be repainted, or None where that is all of the picture, or nothing."""
-    import numpy as np
-
     free = repaint[:, :, 0] > 0
-    if free.all() or not free.any():
+    box = box_of(free)
+    if box is None or free.all():
         return None
-    rows, columns = np.flatnonzero(free.any(1)), np.flatnonzero(free.any(0))
-    tall, wide = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+    left, top, wide, tall = box
     # A disc fills 79 % of its box; things that are to lie inside of it have 89 % of the side.
     share = math.sqrt(free.sum() / (tall * wide))
     width, height = max(1, round(share * wide)), max(1, round(share * tall))
     return Patch(
         canvas=canvas,
         repaint=repaint,
-        box=(int(columns[0]) + (wide - width) // 2, int(rows[0]) + (tall - height) // 2, width, height),
+        box=(left + (wide - width) // 2, top + (tall - height) // 2, width, height),
     )
 
 
