@@ -30,7 +30,7 @@ TINTED = 0.12
 
 
 # How much more often a thing is drawn that the weights did not begin with.
-FRESH = 4.0
+FRESH = 1.0
 # Drawings dealt before the deck is shuffled anew.
 DECK = 6000
 
