@@ -1,7 +1,8 @@
 """Write src/limner/mini/words: what people call the things that limner-mini draws, in ten languages.
 
-Names and keywords are Unicode CLDR's (`cldr-annotations-full`), joined to the drawings by their characters; English has
-the everyday words of concepts.py besides. Colours, numbers and places are in terms.toml.
+They are of what the weights of `checkpoint/` can draw. Names and keywords are Unicode CLDR's (`cldr-annotations-full`),
+joined to the drawings by their characters; English has the words of everyday.txt besides. Colours, numbers and places
+are in terms.toml.
 
     python lexicon.py
 """
@@ -17,6 +18,7 @@ from concepts import Concept, load_concepts, load_everyday
 from limner.engines.mini_scene import COLOURS, MAX_THINGS, PLACES, plural
 from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
 from scenes import FAVOURITES
+from text import labels_of
 
 HERE = Path(__file__).parent
 # A keyword of more things than this names a kind ("animal"), not a thing.
@@ -97,8 +99,9 @@ def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
     return exact, stems
 
 
-def lexicon(packages: Path, code: str) -> dict:
-    concepts = load_concepts(packages)
+def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
+    """`known`: labels that the weights can draw."""
+    concepts = [concept for concept in load_concepts(packages) if concept.label in known]
     everyday = {label.lower() for label in load_everyday()}
     table = tomllib.loads((HERE / "terms.toml").read_text())[code]
     exact, stems = terms_of(table)
@@ -109,7 +112,7 @@ def lexicon(packages: Path, code: str) -> dict:
         several = {plural(name) for name in names if plural(name) != name}
         said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
         names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
-    extra = table.get("things", {})
+    extra = {label: words for label, words in table.get("things", {}).items() if label in known}
     names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
     for phrase, label in names.items():
         # A word that only fills, or that is a number, a size or a style, is no thing.
@@ -137,10 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, default=HERE / "node_modules")
     parser.add_argument("--words", type=Path, default=HERE.parent / "src/limner/mini/words")
+    parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint", help="whose words")
     args = parser.parse_args()
+    known = labels_of(args.checkpoint)
     args.words.mkdir(parents=True, exist_ok=True)
     for code in LANGUAGES:
-        table = lexicon(args.packages, code)
+        table = lexicon(args.packages, code, known)
         text = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
         (args.words / f"{code}.json").write_text(text + "\n", encoding="utf-8")
         print(code, len(table["exact"]), "phrases", len(text), "characters")

@@ -3,8 +3,8 @@
 import pytest
 
 from limner.engines.mini_prompt import Reader
-from limner.engines.mini_scene import COLOURS, PLACES
-from limner.engines.mini_words import LANGUAGES
+from limner.engines.mini_scene import COLOURS, PLACES, Scene, Thing
+from limner.engines.mini_words import LANGUAGES, Language
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,12 @@ def test_what_was_understood_is_understood_again(reader: Reader) -> None:
         scene = reader.read(prompt)
         assert scene is not None
         assert reader.read(reader.spoken(scene)) == scene
+
+
+def test_every_thing_is_read_again_in_the_words_in_which_it_is_told(reader: Reader) -> None:
+    """`revised_prompt`, asked for again, is the same picture."""
+    english = Language("en")
+    labels = {senses["thing"] for senses in english._exact.values() if "thing" in senses}
+    scenes = [Scene(things=(Thing(label=label),)) for label in sorted(labels)]
+    assert len(scenes) > 600
+    assert [scene for scene in scenes if reader.read(reader.spoken(scene)) != scene] == []
