@@ -24,6 +24,7 @@ from checkpoint import load
 from flow import Painter
 from flux import FluxConfig, positions
 from grid import Grid
+from step import Step
 from text import LENGTH, clip_tokenizer, t5_tokenizer
 from upscaler import Upscaler
 
@@ -169,7 +170,7 @@ def save_graphs(painter: Painter, vae, upscaler: Upscaler, state: dict, folder: 
         "ids": places,
     }
     export(
-        painter.flux, flux_in,
+        Step(painter.flux, grid.join), flux_in,
         {
             "latents": {0: batch, 1: tokens}, "text": {0: batch, 1: words}, "pooled": {0: batch}, "t": {0: batch},
             "ids": {0: torch.export.Dim.DYNAMIC},

@@ -6,6 +6,7 @@ numbers, the checkpoint ships halves, and the two are the same weights (LOG.md, 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -37,14 +38,23 @@ class Grid:
                 weight.data = weight.data.half().float()
                 continue
             scale = scales(weight.data).reshape(-1, *[1] * (weight.dim() - 1))
-            whole = torch.round(weight.data / scale).clamp(-MOST, MOST)
+            # No negative zeros: a byte has none, and weights are known again by their bits.
+            whole = torch.round(weight.data / scale).clamp(-MOST, MOST) + 0.0
             weight.data = whole * scale
-            pair = whole.to(torch.int8).numpy(), scale.numpy()
-            self._known[_key(weight.data.numpy())] = pair
-            if weight.dim() == 2:
-                # The exporter turns a matrix where it likes.
-                self._known[_key(weight.data.T.numpy())] = pair[0].T.copy(), pair[1].T.copy()
+            self._keep(whole.to(torch.int8).numpy(), scale.numpy())
         return module.eval()
+
+    def join(self, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Matrices of the grid one below the other, as one that is on it too."""
+        pairs = [self._known[_key(weight.numpy())] for weight in weights]
+        self._keep(*(np.concatenate(parts) for parts in zip(*pairs, strict=True)))
+        return torch.cat(list(weights))
+
+    def _keep(self, whole: np.ndarray, scale: np.ndarray) -> None:
+        self._known[_key(whole * scale)] = whole, scale
+        if whole.ndim == 2:
+            # The exporter turns a matrix where it likes.
+            self._known[_key((whole * scale).T)] = whole.T.copy(), scale.T.copy()
 
     def find(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Whole numbers and the scales that they broadcast with, or None for what was not rounded."""
