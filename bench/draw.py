@@ -46,6 +46,8 @@ def measure(plan: Plan) -> Result:
             gflop |= dict.fromkeys((OURS, LIMIT, THEIRS), _arithmetic(plan.diffusers, wish))
         plan.told(figure)
         costs = plan.interleaved(subjects)
+        # By itself: its matrices would push the others' weights out of the processor's cache.
+        costs |= plan.interleaved({PEAK: _drawing(peak, {})})
     roles = {OURS: "ours", LIMIT: "limit"}
     rows = [
         row(figure, name, roles.get(name, "peer"), each, notes.get(name, ""))

@@ -192,7 +192,7 @@ def short(results: Sequence[dict[str, Any]]) -> str:
         rows, _ = read(result)
         for figure in dict.fromkeys(each.figure for each in rows):
             lines += _short_line(result["title"], [each for each in rows if each.figure == figure])
-    described = line(results[0]["machine"])
+    described = "; ".join(dict.fromkeys(line(result["machine"]) for result in results))
     dates = sorted({result["date"] for result in results})
     return "\n".join(lines) + f"\n\nMeasured {' to '.join(dict.fromkeys((dates[0], dates[-1])))}: {described}."
 
