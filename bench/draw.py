@@ -29,11 +29,7 @@ def measure(plan: Plan) -> Result:
         mine = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded"]))
         limit = stack.enter_context(Drawer([sys.executable, "-m", "bench.embedded", "--bare"]))
         peak = stack.enter_context(Drawer([sys.executable, "-m", "bench.peak"]))
-        subjects: dict[str, Measure] = {
-            OURS: _drawing(mine, wish),
-            LIMIT: _drawing(limit, wish),
-            PEAK: _drawing(peak, {}),
-        }
+        subjects: dict[str, Measure] = {OURS: _drawing(mine, wish), LIMIT: _drawing(limit, wish)}
         gflop: dict[str, float] = {PEAK: GFLOP}
         notes, versions = {}, dict(mine.facts)
         if plan.diffusers and not plan.smoke:

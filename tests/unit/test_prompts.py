@@ -139,3 +139,13 @@ def test_every_thing_is_read_again_in_the_words_in_which_it_is_told(reader: Read
     scenes = [Scene(things=(Thing(label=label),)) for label in sorted(labels)]
     assert len(scenes) > 600
     assert [scene for scene in scenes if reader.read(reader.spoken(scene)) != scene] == []
+
+
+def test_a_cartoon_of_what_was_never_drawn_as_one_is_not_promised() -> None:
+    reader = Reader()
+    reader._language("en").no_cartoon = frozenset({"dog"})
+    assert understood(reader, "a cartoon cat") == "a cat, cartoon"
+    assert understood(reader, "a cartoon dog") == "a dog"
+    # All in one manner.
+    assert understood(reader, "a cartoon cat and a dog") == "a cat and a dog"
+    assert understood(reader, "a 3d dog") == "a dog, 3d"

@@ -150,7 +150,8 @@ def load(source: Source) -> Parts:
 
 
 def _named_in(error: ImportError) -> str:
-    named = error.name or next((name for name in ("torchvision",) if name in str(error).lower()), "")
+    """The package, where the error tells it; of what does not load beside torch, transformers says it in words only."""
+    named = error.name or ("torchvision" if "torchvision" in str(error).lower() else "")
     return f" ({named})" if named else ""
 
 
