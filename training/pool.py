@@ -13,7 +13,6 @@ from data import Drawings
 from feed import Feed
 from flux import pack
 from scenes import Composer
-from text import labels_of
 
 
 class Pool:
@@ -24,8 +23,7 @@ class Pool:
         self.labels = [concept.label for concept in drawings.concepts]
         begun = begin_outer(args.out, args.begin) if args.begin else None
         self._vae, size = encoder_of(args.out)
-        known = labels_of(args.begin) if args.begin else frozenset()
-        self._feed = Feed(Composer(drawings, size, known), 64, seed=int(time.time()))
+        self._feed = Feed(Composer(drawings, size), 64, seed=int(time.time()))
         self._vae.to(device, memory_format=torch.channels_last).eval()
         self._device = device
         self.size, self._next = args.pool, 0

@@ -29,8 +29,6 @@ SHARES = {None: 0.5, "3d": 0.25, "cartoon": 0.25}
 TINTED = 0.12
 
 
-# How much more often a thing is drawn that the weights did not begin with.
-FRESH = 1.0
 # Drawings dealt before the deck is shuffled anew.
 DECK = 6000
 
@@ -45,11 +43,13 @@ class Painted:
 class Composer:
     """One thing near the middle of white."""
 
-    def __init__(self, drawings: Drawings, size: int, known: frozenset[str] = frozenset()):
-        """`known`: labels that the weights began with; all others are drawn more often."""
+    def __init__(self, drawings: Drawings, size: int):
         self.drawings = drawings
         self.size = size
-        weights = [self._weight(item, known) for item in drawings.items]
+        favoured = [drawings.concepts[item.concept].label in FAVOURITES for item in drawings.items]
+        weights = [
+            SHARES[item.style] * (2 if often else 1) for item, often in zip(drawings.items, favoured, strict=True)
+        ]
         self._shares = np.cumsum(weights) / sum(weights)
         self._deck: list[int] = []
 
@@ -59,10 +59,6 @@ class Composer:
         thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
         scene = Scene(things=(thing,), style=drawing.style)
         return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
-
-    def _weight(self, drawing: Drawing, known: frozenset[str]) -> float:
-        label = self.drawings.concepts[drawing.concept].label
-        return SHARES[drawing.style] * max(2.0 * (label in FAVOURITES), FRESH * (label not in known), 1.0)
 
     def _deal(self, rng: np.random.Generator) -> int:
         """The next drawing of a shuffled deck that holds each as often as its share, so that none is missed long."""
