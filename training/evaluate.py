@@ -26,6 +26,7 @@ from limner.engines import mini_scene
 from limner.engines.mini_layout import GROUNDS
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_words import LANGUAGES
+from text import labels_of
 
 SIDE = 64
 
@@ -148,8 +149,9 @@ def hits(net: nn.Module, pictures: torch.Tensor, wanted: list[int], depth: int) 
 
 
 def nouns(drawings: Drawings, limit: int | None) -> list[int]:
-    """Concepts, those of one word first, at most `limit`."""
-    return sorted(drawings.by_concept, key=lambda i: (" " in drawings.concepts[i].label, i))[:limit]
+    """Concepts, the common ones first, of these those of one word; at most `limit`."""
+    concepts = drawings.concepts
+    return sorted(drawings.by_concept, key=lambda i: (not concepts[i].common, " " in concepts[i].label, i))[:limit]
 
 
 def named(
@@ -201,7 +203,7 @@ def grounds(model: Model) -> float:
 def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float:
     """Share of "a X and a Y" in which the judge finds X on the left and Y on the right among its first five."""
     rng = np.random.default_rng(7)
-    words = [i for i in sorted(drawings.by_concept) if " " not in drawings.concepts[i].label]
+    words = [i for i in nouns(drawings, None) if " " not in drawings.concepts[i].label]
     chosen = [rng.choice(words, 2, replace=False) for _ in range(count)]
     asked = [
         (f"a {drawings.concepts[a].label} and a {drawings.concepts[b].label}", k) for k, (a, b) in enumerate(chosen)
@@ -218,6 +220,9 @@ def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float
 
 def judge(args: argparse.Namespace) -> None:
     drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
+    # The judge may know more than the weights.
+    known = labels_of(args.checkpoint)
+    drawings.by_concept = {i: d for i, d in drawings.by_concept.items() if drawings.concepts[i].label in known}
     net = judge_net(len(drawings.concepts))
     load(args.out / "judge.pt", net)
     net.eval()
@@ -238,6 +243,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parent / "checkpoint")
     args = parser.parse_args()
     (train_judge if args.stage == "train" else judge)(args)
 
