@@ -43,14 +43,10 @@ def measure(plan: Plan) -> Result:
         plan.told(figure)
         costs = plan.interleaved(subjects)
         # By itself: its matrices would push the others' weights out of the processor's cache.
-        costs |= plan.interleaved({PEAK: _drawing(peak, {})})
+        peaks = plan.interleaved({PEAK: _drawing(peak, {})})
     roles = {OURS: "ours", LIMIT: "limit"}
-    rows = [
-        row(figure, name, roles.get(name, "peer"), each, notes.get(name, ""))
-        for name, each in costs.items()
-        if name != PEAK
-    ]
-    rows += _rates(costs, gflop, f"arithmetic of a {figure}", roles | {PEAK: "limit"})
+    rows = [row(figure, name, roles.get(name, "peer"), each, notes.get(name, "")) for name, each in costs.items()]
+    rows += _rates(peaks | costs, gflop, f"arithmetic of a {figure}", roles | {PEAK: "limit"})
     return Result(rows=rows, aims=_aims(rows, figure), versions={name: str(each) for name, each in versions.items()})
 
 

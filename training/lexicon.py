@@ -23,6 +23,8 @@ from text import labels_of
 HERE = Path(__file__).parent
 # A keyword of more things than this names a kind ("animal"), not a thing.
 SHARED = 4
+# What parts CLDR's names: "Herz (Organ)".
+PARTED = re.compile(r"[,،、:(（]")
 # emojibase's groups.
 FACES, SIGNS = 0, 8
 # Face, cat, heart, arrow and sign, in the languages that do not part words.
@@ -53,14 +55,14 @@ def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[s
 
 
 def _phrases(texts: list[str]) -> list[str]:
-    parts = [part for text in texts for part in re.split(r"[,،、:(（]", text)]
+    parts = [part for text in texts for part in PARTED.split(text)]
     folded = [" ".join(split(part)) for part in parts]
     return [f.replace(" ", "") if unspaced(f) else f for f in folded if len(f) > 1 or unspaced(f)]
 
 
 def _whole(texts: list[str], concept: Concept, code: str) -> list[str]:
     """Whole names only. Those of faces and signs are often verbs, or said of anything: "спит", "mal", "plus"."""
-    whole = _phrases([text for text in texts if not re.search(r"[,،、:(（]", text)])
+    whole = _phrases([text for text in texts if not PARTED.search(text)])
     if concept.group not in (FACES, SIGNS):
         return whole
     return [name for name in whole if " " in name or any(part in name for part in SPELT) or code == "en"]

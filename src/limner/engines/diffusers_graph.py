@@ -14,18 +14,16 @@ Record = Callable[[Callable[[], Any]], Callable[[], None]]
 
 
 class Recording:
-    """One shape's step of `model`. Called as the model is."""
+    """One shape's step of a model."""
 
     def __init__(
         self, step: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], record: Record
     ) -> None:
-        tree: Any = importlib.import_module("torch.utils._pytree")
-        leaves, self._form = tree.tree_flatten((arguments, options))
-        self._tensors = [leaf.clone() if _is_tensor(leaf) else None for leaf in leaves]
-        # What is no tensor is part of the recording; with other values it would be another step.
-        self._fixed = [None if _is_tensor(leaf) else leaf for leaf in leaves]
-        kept = [own if own is not None else leaf for own, leaf in zip(self._tensors, leaves, strict=True)]
-        again, named = tree.tree_unflatten(kept, self._form)
+        self._tree: Any = importlib.import_module("torch.utils._pytree")
+        leaves, self._form = self._tree.tree_flatten((arguments, options))
+        # Where tensors are read; what is no tensor is part of the recording, and with another value another step.
+        self._own = [_copied(leaf) for leaf in leaves]
+        again, named = self._tree.tree_unflatten(self._own, self._form)
         self._output: Any = None
 
         def run() -> Any:
@@ -34,26 +32,20 @@ class Recording:
 
         self._replay = record(run)
 
-    def fits(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
-        """Whether the step with these arguments is the one that was recorded, but for the numbers in its tensors."""
-        tree: Any = importlib.import_module("torch.utils._pytree")
-        leaves, form = tree.tree_flatten((arguments, options))
-        if form != self._form:
-            return False
-        return all(
-            (_alike(own, leaf) if own is not None else not _is_tensor(leaf) and leaf == fixed)
-            for own, fixed, leaf in zip(self._tensors, self._fixed, leaves, strict=True)
-        )
+    def fits(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> list[Any] | None:
+        """What `play` takes, where these arguments are those of the recording but for the numbers in their tensors."""
+        leaves, form = self._tree.tree_flatten((arguments, options))
+        same = form == self._form and all(_alike(own, leaf) for own, leaf in zip(self._own, leaves, strict=True))
+        return leaves if same else None
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        tree: Any = importlib.import_module("torch.utils._pytree")
-        leaves, _ = tree.tree_flatten((arguments, options))
-        for own, leaf in zip(self._tensors, leaves, strict=True):
-            if own is not None:
+    def play(self, leaves: list[Any]) -> Any:
+        """The step's output with the numbers in these tensors."""
+        for own, leaf in zip(self._own, leaves, strict=True):
+            if _is_tensor(own):
                 own.copy_(leaf)
         self._replay()
         # The next replay writes over it.
-        return tree.tree_map(_copied, self._output)
+        return self._tree.tree_map(_copied, self._output)
 
 
 class Player:
@@ -87,9 +79,10 @@ class Player:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         recording = self._recordings.get(self._playing)
-        if recording is None or not recording.fits(arguments, options):
+        leaves = recording.fits(arguments, options) if recording else None
+        if recording is None or leaves is None:
             return self._plain(*arguments, **options)
-        return recording(*arguments, **options)
+        return recording.play(leaves)
 
 
 def on_cuda(run: Callable[[], Any]) -> Callable[[], None]:
@@ -117,4 +110,6 @@ def _copied(value: Any) -> Any:
 
 
 def _alike(own: Any, other: Any) -> bool:
-    return _is_tensor(other) and (own.shape, own.dtype, own.device) == (other.shape, other.dtype, other.device)
+    if not (_is_tensor(own) and _is_tensor(other)):
+        return not _is_tensor(own) and not _is_tensor(other) and own == other
+    return (own.shape, own.dtype, own.device) == (other.shape, other.dtype, other.device)
