@@ -22,6 +22,7 @@ from torch import nn
 from checkpoint import Clock, arguments, half, load, save
 from data import STYLES
 from flux import Flux, FluxConfig, positions
+from muon import optimiser_of
 from pool import Pool
 from text import LENGTH, clip, clip_tokenizer, make_tokenizer, t5, t5_tokenizer
 
@@ -111,7 +112,7 @@ def train(args: argparse.Namespace) -> None:
     model = Painter(FluxConfig(num_layers=args.double, num_single_layers=args.single)).to(device)
     if args.begin and not (args.out / "flow.pt").exists():
         begin_from(args.begin, model, tokenizer)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimiser = optimiser_of(model, args.lr)
     step = load(args.out / "flow.pt", model, optimiser)
     average = copy.deepcopy(model).eval()
     if step:
@@ -121,14 +122,13 @@ def train(args: argparse.Namespace) -> None:
     clock, seen, begun, first = Clock(args.minutes), [], time.monotonic(), step
     while not clock.done():
         lr = args.lr * min(1, (step + 1) / 200) * clock.decay()
-        for group in optimiser.param_groups:
-            group["lr"] = lr
+        optimiser.rate(lr)
         if step % args.renew_every == 0:
             pool.renew()
         latents, captions = pool.batch(args.batch, rng)
         captions = ["" if rng.random() < DROP else caption for caption in captions]
         loss = velocity_loss(compiled, latents, words(captions), args.time_mean, ids)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
