@@ -14,7 +14,6 @@ from limner.engines.mini import MiniEngine
 from limner.types import Image
 
 ROOT = Path(__file__).parents[1]
-SEED = 7
 FIRST = (
     "a cat", "a red apple", "a house in the snow", "a rocket at night", "a pizza", "five birds in the sky",
     "hello world user", "кошка и собака на пляже", "a red car and a blue house", "a 3D robot", "a cartoon owl",
@@ -23,12 +22,12 @@ FIRST = (
 
 
 async def drawn(prompts: Sequence[str], side: int) -> list[np.ndarray]:
-    """uint8 (side, side, 3) of each prompt at its first seed."""
+    """uint8 (side, side, 3) of each prompt, the seeds counted up from 0."""
     found: list[np.ndarray] = []
     async with MiniEngine() as engine:
         card = engine.cards()[0]
-        for prompt in prompts:
-            async for event in engine.generate(card.request(prompt, seed=SEED, size=f"{side}x{side}")):
+        for seed, prompt in enumerate(prompts):
+            async for event in engine.generate(card.request(prompt, seed=seed, size=f"{side}x{side}")):
                 if isinstance(event, Image):
                     print(f"{prompt:40} {event.prompt}")
                     found.append(np.frombuffer(event.data, np.uint8).reshape(side, side, 3))

@@ -12,21 +12,13 @@ import numpy as np
 from PIL import Image
 
 from concepts import Concept, load_concepts
+from limner.engines.mini_tint import HUES, SHADES
 
-# Icon set -> the style that it teaches, one of mini_scene.STYLES; None is the look of a prompt that names none.
+# Icon set -> the style that its captions name, one of mini_scene.STYLES; None is the flat one, which they do not.
 STYLES = {"fluent-emoji-flat": None, "fluent-emoji": "3d", "noto": "cartoon"}
 HELD_OUT = "twemoji"
 # An icon set whose package lacks the table of characters -> the set that has its names.
 NAMED_BY = {"fluent-emoji": "fluent-emoji-flat"}
-
-# Colours without a hue of their own: degrees, share of the saturation kept, least value, share of the value kept.
-SHADES = {
-    "brown": (25, 0.75, 0, 0.6),
-    "gray": (0, 0.05, 20, 0.6),
-    "black": (0, 0.1, 10, 0.2),
-    "white": (0, 0.05, 190, 0.25),
-}
-HUES = {"red": 0, "orange": 28, "yellow": 52, "green": 125, "blue": 214, "purple": 275, "pink": 325}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +70,23 @@ class Drawings:
             stored = np.load(path)
             if stored["codes"].tolist() == codes:
                 return stored["index"], stored["pixels"]
-        icons = json.loads((packages / f"@iconify-json/{style}/icons.json").read_text())
-        chars = json.loads((packages / f"@iconify-json/{NAMED_BY.get(style, style)}/chars.json").read_text())
-        index, pixels = [], []
-        for i, code in enumerate(codes):
-            name = chars.get(code)
-            record = icons["icons"].get(name) or icons["icons"].get(
-                icons.get("aliases", {}).get(name, {}).get("parent")
-            )
-            if record is None:
-                continue
-            box = {"width": icons.get("width", 16), "height": icons.get("height", 16)}
-            pixels.append(render_svg({**box, **record}, size))
-            index.append(i)
+        icons = icons_of(packages, style)
+        index = [i for i, code in enumerate(codes) if code in icons]
+        pixels = [render_svg(icons[codes[i]], size) for i in index]
         np.savez_compressed(path, codes=codes, index=index, pixels=np.stack(pixels))
         return np.array(index), np.stack(pixels)
+
+
+def icons_of(packages: Path, style: str) -> dict[str, dict]:
+    """Code points -> the icon set's record, as `render_svg` takes it."""
+    icons = json.loads((packages / f"@iconify-json/{style}/icons.json").read_text())
+    chars = json.loads((packages / f"@iconify-json/{NAMED_BY.get(style, style)}/chars.json").read_text())
+    box = {"width": icons.get("width", 16), "height": icons.get("height", 16)}
+    aliases = icons.get("aliases", {})
+    named = {
+        code: name if name in icons["icons"] else aliases.get(name, {}).get("parent") for code, name in chars.items()
+    }
+    return {code: {**box, **icons["icons"][name]} for code, name in named.items() if name in icons["icons"]}
 
 
 def to_hsv(rgb: np.ndarray) -> np.ndarray:

@@ -20,11 +20,12 @@ from PIL import Image
 from torch import nn
 
 from checkpoint import Clock, arguments, half, load, save
-from data import HELD_OUT, STYLES, Drawings
+from data import HELD_OUT, STYLES, Drawings, dominant_hue
 from lexicon import names_of
 from limner.engines import mini_scene
 from limner.engines.mini_layout import GROUNDS
 from limner.engines.mini_prompt import Reader
+from limner.engines.mini_tint import HUES
 from limner.engines.mini_words import LANGUAGES
 from text import labels_of
 
@@ -34,11 +35,11 @@ SIDE = 64
 def judge_net(classes: int) -> nn.Module:
     """(B, 3, 64, 64) in 0..1 -> logits (B, classes)."""
     layers: list[nn.Module] = []
-    widths = (3, 32, 64, 128, 256)
+    widths = (3, 16, 32, 64, 128)
     for before, after in itertools.pairwise(widths):
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         layers += [nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 256, classes))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 128, classes))
 
 
 def stack(drawings: Drawings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,7 +160,7 @@ def named(
 ) -> dict[str, float]:
     """Top-1 and top-5 over `nouns`."""
     order = nouns(drawings, limit)
-    asked = [(f"a {drawings.concepts[i].label}{style}", 1000 * s + i) for i in order for s in range(seeds)]
+    asked = [(f"a {drawings.concepts[i].label}{style}", seeds * i + s) for i in order for s in range(seeds)]
     wanted = [i for i in order for _ in range(seeds)]
     pictures = model.draw(asked)
     seen = look(pictures)
@@ -200,6 +201,19 @@ def grounds(model: Model) -> float:
     return right / len(asked)
 
 
+def tints(model: Model, drawings: Drawings, count: int) -> float:
+    """Share of "a <colour> X, flat" in which that hue leads, over nouns that training turned to other colours."""
+    turned = [
+        drawings.concepts[i].label for i in nouns(drawings, None)
+        if drawings.concepts[i].common and drawings.by_concept[i][0].hue
+    ][:: max(1, 300 // count)]  # fmt: skip
+    asked = [(colour, label) for label in turned[:count] for colour in HUES if not label.startswith(colour)]
+    pictures = model.draw([(f"a {colour} {label}, flat", k) for k, (colour, label) in enumerate(asked)])
+    seen = np.where((255 - pictures.min(-1, keepdims=True)) > 40, 255, 0).astype(np.uint8)
+    found = [dominant_hue(np.concatenate(pair, -1)) for pair in zip(pictures, seen, strict=True)]
+    return sum(hue == colour for hue, (colour, _) in zip(found, asked, strict=True)) / len(asked)
+
+
 def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float:
     """Share of "a X and a Y" in which the judge finds X on the left and Y on the right among its first five."""
     rng = np.random.default_rng(7)
@@ -233,6 +247,7 @@ def judge(args: argparse.Namespace) -> None:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)
     table |= {f"300 nouns, {s}": named(model, net, drawings, 1, 300, f", {s}") for s in mini_scene.STYLES}
     table["languages"] = languages(drawings, args.packages, 300)
+    table["colour of things"] = tints(model, drawings, 20)
     table |= {"ground colour": grounds(model), "pairs, both in top-5": pairs(model, net, drawings, 100)}
     print(json.dumps(table, indent=2))
 

@@ -35,6 +35,8 @@ QUALITY_STEPS = {"low": 2, "medium": 4, "high": 16}
 GUIDANCE = 1.0
 # Whether the engine draws the things of a scene one by one: until the judge finds both of two without it.
 ONE_BY_ONE = True
+# The manners among which the seed chooses where a prompt names none: those that the judge names as well as each other.
+SEED_STYLES = ("flat", "3d")
 GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "upscaler.onnx", "tokenizer.json")
 
 
@@ -151,7 +153,8 @@ def export(module: nn.Module, inputs: dict, dynamic: dict, outputs: list[str], p
 
 
 @torch.no_grad()
-def save_graphs(painter: Painter, vae, upscaler: Upscaler, state: dict, folder: Path, grid: Grid) -> None:
+def save_graphs(painter: Painter, vae, upscaler: Upscaler | None, state: dict, folder: Path, grid: Grid) -> None:
+    """Where there is no `upscaler`, that of the folder stays."""
     dim = torch.export.Dim
     batch, words, tokens = dim("batch", max=64), dim("words", max=LENGTH), dim("tokens", max=4096)
     tall, wide = dim("tall", max=64), dim("wide", max=64)
@@ -196,6 +199,8 @@ def save_graphs(painter: Painter, vae, upscaler: Upscaler, state: dict, folder: 
         folder / "encoder.onnx",
         grid,
     )
+    if upscaler is None:
+        return
     rows, columns = dim("rows", max=2048), dim("columns", max=2048)
     # Half a side, for pixel-unshuffle needs even ones.
     export(
@@ -215,6 +220,7 @@ def save_card(folder: Path, state: dict) -> None:
     card = {
         "weights": whole[:12], "files": hashes, "created": int(time.time()), "steps_trained": state["step"],
         "quality_steps": QUALITY_STEPS, "guidance": GUIDANCE, "one_by_one": ONE_BY_ONE,
+        "seed_styles": SEED_STYLES,
         "shift": SHIFT, "lengths": [LENGTH], "pixels_per_token": 64, "latent_channels": 32,
         # What a request that names no size gets, and what the transformer and the decoder draw of it.
         "native": 512, "drawn": 256,
@@ -232,11 +238,13 @@ def main() -> None:
     args = parser.parse_args()
     grid = Grid()
     painter, vae, state, tokenizer = assemble(args.run, grid)
-    upscaler = Upscaler()
-    load(args.run / "upscaler.pt", upscaler)
+    upscaler = None
+    if (args.run / "upscaler.pt").exists():
+        upscaler = Upscaler()
+        load(args.run / "upscaler.pt", upscaler)
     args.graphs.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(args.graphs / "tokenizer.json"), pretty=False)
-    save_graphs(painter, vae, grid.round(upscaler), state, args.graphs, grid)
+    save_graphs(painter, vae, upscaler and grid.round(upscaler), state, args.graphs, grid)
     save_pipeline(painter, vae, tokenizer, args.checkpoint)
     save_card(args.graphs, state)
 

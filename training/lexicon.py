@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from concepts import Concept, load_concepts, load_everyday
+from data import STYLES, icons_of
 from limner.engines.mini_scene import COLOURS, MAX_THINGS, PLACES, plural
 from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
 from scenes import FAVOURITES
@@ -131,10 +132,19 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
             exact[keyword]["thing"] = label
     whole: dict = {}
     if code == "en":
-        whole = {"spoken": table["spoken"], "no_cartoon": [c.label for c in concepts if not c.common]}
+        whole = {"spoken": table["spoken"], "unseen": unseen(packages, concepts)}
     return whole | {
         "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
         "stems": stems,
+    }
+
+
+def unseen(packages: Path, concepts: list[Concept]) -> dict[str, list[str]]:
+    """Style -> labels that no caption had in it (data.py: the first drawing of a thing is the one of a bare prompt)."""
+    flat, solid, _ = (icons_of(packages, icon_set) for icon_set in STYLES)
+    return {
+        "3d": [c.label for c in concepts if c.code not in solid],
+        "cartoon": [c.label for c in concepts if not c.common or c.code not in flat],
     }
 
 

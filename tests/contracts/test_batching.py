@@ -114,7 +114,7 @@ async def test_an_understood_prompt_is_told_and_the_same_in_any_language(engine:
             if isinstance(event, Image):
                 told.add((event.prompt, event.data))
     assert len(told) == 1
-    assert {prompt for prompt, _ in told} == {"a cat"}
+    assert {prompt for prompt, _ in told} == {"a cat, 3d"}
 
 
 @pytest.mark.parametrize("prompt", ["a cat and a dog", "two cats", "a small robot on the left", "a house in the snow"])

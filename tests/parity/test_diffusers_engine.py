@@ -61,8 +61,8 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
     ("prompt", "wishes"),
     [
         ("a cat", {"num_inference_steps": 8}),
-        ("a green car", {"seed": 1, "guidance_scale": 1.0, "num_inference_steps": 4}),
-        ("a blue house, cartoon", {"seed": 5}),
+        ("a car", {"seed": 1, "guidance_scale": 1.0, "num_inference_steps": 4}),
+        ("a house, cartoon", {"seed": 5}),
         ("кот 🐈", {"seed": 2, "num_inference_steps": 4, "negative_prompt": "a red house"}),
     ],
 )
@@ -73,8 +73,8 @@ async def test_the_same_picture_as_the_embedded_engine(
     async with MiniEngine() as mini:
         request = wish(mini, prompt, size=NATIVE, **wishes)
         # limner-mini reads a prompt into a scene, and its model sees the scene's caption.
-        negative = request.negative_prompt and mini.understood(request.negative_prompt)[1]
-        caption = replace(request, prompt=mini.understood(prompt)[1], negative_prompt=negative)
+        negative = request.negative_prompt and mini.understood(request.negative_prompt, request.seed)[1]
+        caption = replace(request, prompt=mini.understood(prompt, request.seed)[1], negative_prompt=negative)
         (ours,), (theirs,) = await drawn(mini, request), await drawn(engine, caption)
     assert far(ours, theirs) <= 2
 

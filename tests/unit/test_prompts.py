@@ -33,7 +33,7 @@ def understood(reader: Reader, prompt: str) -> str | None:
         ("a dozen eggs", "nine eggs"),
         ("a cat, 3D render", "a cat, 3d"),
         ("a cartoon dog on a red background", "a dog on a red background, cartoon"),
-        ("flat vector icon of a house", "a house"),
+        ("flat vector icon of a house", "a house, flat"),
         ("a cat and a dog", "a cat and a dog"),
         ("a cat on a chair", "a cat on a chair"),
         ("a bird under an umbrella", "an umbrella on a bird"),
@@ -114,6 +114,22 @@ def test_everyday_things_in_ten_languages(reader: Reader, language: int) -> None
     assert not wrong
 
 
+FLAT_CATS = (
+    "a flat cat",
+    "плоский кот",
+    "un gato plano",
+    "un chat, design plat",
+    "eine flache Katze",
+    "扁平 猫",
+    "قطة 2d",
+)
+
+
+@pytest.mark.parametrize("prompt", FLAT_CATS)
+def test_flat_can_be_asked_for(reader: Reader, prompt: str) -> None:
+    assert understood(reader, prompt) == "a cat, flat"
+
+
 @pytest.mark.parametrize("colour", COLOURS)
 def test_every_colour_of_the_ground(reader: Reader, colour: str) -> None:
     assert (understood(reader, f"a cat on a {colour} background") or "").endswith(f"{colour} background")
@@ -143,9 +159,9 @@ def test_every_thing_is_read_again_in_the_words_in_which_it_is_told(reader: Read
 
 def test_a_cartoon_of_what_was_never_drawn_as_one_is_not_promised() -> None:
     reader = Reader()
-    reader._language("en").no_cartoon = frozenset({"dog"})
+    reader._language("en").unseen = {"cartoon": frozenset({"dog"})}
     assert understood(reader, "a cartoon cat") == "a cat, cartoon"
-    assert understood(reader, "a cartoon dog") == "a dog"
+    assert understood(reader, "a cartoon dog") == "a dog, flat"
     # All in one manner.
-    assert understood(reader, "a cartoon cat and a dog") == "a cat and a dog"
+    assert understood(reader, "a cartoon cat and a dog") == "a cat and a dog, flat"
     assert understood(reader, "a 3d dog") == "a dog, 3d"

@@ -17,10 +17,11 @@ from limner.engines.mini_batch import MOST, Batch
 from limner.engines.mini_drawing import Drawing
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.engines.mini_graphs import ENCODER, Graphs
-from limner.engines.mini_layout import GROUNDS, composed, parts
+from limner.engines.mini_layout import GROUNDS, colours, composed, parts
 from limner.engines.mini_patch import Patch, patch_of
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_sampler import Sample, advance, noise_of, pack, sigmas_of
+from limner.engines.mini_scene import FLAT, Scene
 from limner.errors import NotReadyError
 from limner.types import MAX_SEED, Event, ImageRequest, ModelCard, Size
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from limner.engines.mini_graphs import Embedding
 
 ABOUT = (
-    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 650 "
+    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 1,400 "
     "everyday things in the manner of emoji: flat, in 3D or as a cartoon. Several things, and things on a ground or in "
     "a place, are drawn one by one and laid out. "
     "It reads ten languages; what it does not know it takes for the nearest thing that it knows, and revised_prompt "
@@ -116,10 +117,20 @@ class MiniEngine:
         """Pixels a side of what the transformer and the decoder draw; a second network makes larger pictures of it."""
         return int(self._graphs.facts["drawn"])
 
-    def understood(self, prompt: str) -> tuple[str, str]:
+    def understood(self, prompt: str, seed: int) -> tuple[str, str]:
         """What a prompt is taken for: in words for people, and as the model's caption of the whole scene."""
         scene = self._reader.read(prompt)
-        return (self._reader.spoken(scene), scene.caption()) if scene else (prompt, prompt)
+        if scene is None:
+            return prompt, prompt
+        scene = self._styled(scene, seed)
+        return self._reader.spoken(scene), scene.caption()
+
+    def _styled(self, scene: Scene, seed: int) -> Scene:
+        """Where the prompt names no manner of drawing the seed chooses, so that seeds side by side differ."""
+        if scene.style:
+            return scene
+        manners: list[str] = self._graphs.facts["seed_styles"]
+        return self._reader.styled(scene, manners[seed % len(manners)])
 
     def noise(self, seed: int) -> "NDArray[np.float32]":
         """Latents to start from, (1, N, C)."""
@@ -135,27 +146,43 @@ class MiniEngine:
             scene = replace(scene, ground=None, side=None)
         elif scene and edit and one_by_one:
             # Such weights know one thing, on white or on a colour.
-            scene = replace(parts(scene)[0], ground=scene.ground if scene.ground in GROUNDS else None)
-        said = self._reader.spoken(scene) if scene else request.prompt
-        laid_out = scene if scene and (patch or (not edit and one_by_one and composed(scene))) else None
-        captions = (
-            [part.caption() for part in parts(laid_out)] if laid_out else [scene.caption() if scene else request.prompt]
+            thing = replace(scene.things[0], count=1, size=None)
+            scene = Scene(things=(thing,), ground=scene.ground if scene.ground in GROUNDS else None, style=scene.style)
+        if scene and (patch or edit):
+            # What is drawn into a picture does not change its manner from seed to seed.
+            scene = replace(scene, style=scene.style or FLAT)
+        apart = scene if one_by_one and not edit else None
+        laid_out = apart if apart and (patch or composed(apart)) else None
+        styled = [scene and self._styled(scene, request.seed_of(index)) for index in range(request.n)]
+        said = [self._reader.spoken(each) if each else request.prompt for each in styled]
+        pictures = [
+            self._picture(request, index, parts(each) if each and apart else [each], edit)
+            for index, each in enumerate(styled)
+        ]
+        tints = colours(apart) if apart else [None]
+        drawing = Drawing(
+            request, pictures, self._graphs, said=said, tints=tints, scene=laid_out, edit=edit, patch=patch
         )
-        negative = self.understood(request.negative_prompt)[1] if request.guidance_scale != 1.0 else None
-        embedded = self._graphs.embed([*captions, *([] if negative is None else [negative])])
-        away = None if negative is None else embedded[-1]
-        sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
-        pictures: list[list[Sample]] = []
-        for index in range(request.n):
-            seeds = [(request.seed_of(index) + part * NEXT_PART) % (MAX_SEED + 1) for part in range(len(captions))]
-            pictures.append(
-                [
-                    self._sample(index, seed, sigmas, towards, away, request.guidance_scale, edit)
-                    for seed, towards in zip(seeds, embedded, strict=False)
-                ]
-            )
-        drawing = Drawing(request, pictures, self._graphs, said=said, scene=laid_out, edit=edit, patch=patch)
         return [sample for samples in pictures for sample in samples], drawing
+
+    def _picture(
+        self, request: ImageRequest, index: int, things: Sequence[Scene | None], edit: Edit | None
+    ) -> list[Sample]:
+        """The samples of one picture, one of each of its `things`; None is what no scene was read in."""
+        captions = [thing.caption() if thing else request.prompt for thing in things]
+        if request.guidance_scale != 1.0:
+            unwanted = self._reader.read(request.negative_prompt)
+            captions.append(unwanted.caption() if unwanted else request.negative_prompt)
+        embedded = self._graphs.embed(captions)
+        away = embedded.pop() if len(embedded) > len(things) else None
+        sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
+        first = request.seed_of(index)
+        return [
+            self._sample(
+                index, (first + part * NEXT_PART) % (MAX_SEED + 1), sigmas, towards, away, request.guidance_scale, edit
+            )
+            for part, towards in enumerate(embedded)
+        ]
 
     def _sample(
         self,

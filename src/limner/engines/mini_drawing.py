@@ -9,6 +9,7 @@ from limner.engines.mini_matte import cut_out, cut_out_of_edit
 from limner.engines.mini_patch import Patch
 from limner.engines.mini_sampler import Sample
 from limner.engines.mini_scene import Scene
+from limner.engines.mini_tint import tint
 from limner.types import RAW_RGB, RAW_RGBA, Event, Image, ImageRequest, Preview, Progress
 
 if TYPE_CHECKING:
@@ -27,17 +28,19 @@ class Drawing:
         pictures: Sequence[Sequence[Sample]],
         graphs: "Graphs",
         *,
-        said: str,
+        said: Sequence[str],
+        tints: Sequence[str | None],
         scene: Scene | None = None,
         edit: Edit | None = None,
         patch: Patch | None = None,
     ) -> None:
         """`pictures`: the samples of each picture; several where its `scene` is laid out of things drawn one by one.
 
-        `edit`: the picture that the samples began with; `patch`: the one that the scene is laid into.
+        `said`: what each picture's prompt was taken for; `tints`: what each sample of a picture is turned to; `edit`:
+        the picture that the samples began with; `patch`: the one that the scene is laid into.
         """
         self._request, self._pictures, self._graphs = request, pictures, graphs
-        self._said, self._scene, self._edit, self._patch = said, scene, edit, patch
+        self._said, self._tints, self._scene, self._edit, self._patch = said, tints, scene, edit, patch
         self._finished = 0
         self._total = sum(len(sample.sigmas) - 1 - sample.at for parts in pictures for sample in parts)
 
@@ -50,12 +53,17 @@ class Drawing:
         if sample is not parts[-1]:
             return events
         if sample.done:
-            drawn = [self._graphs.draw(part.latents) for part in parts]
+            drawn = self._drawn([part.latents for part in parts])
             events.append(self._image(sample.index, [self._graphs.enlarge(each, self._side) for each in drawn]))
         elif sample.at in self._request.preview_steps():
-            drawn = [self._graphs.draw(part.estimate()) for part in parts]
+            drawn = self._drawn([part.estimate() for part in parts])
             events.append(Preview(image=self._image(sample.index, drawn)))
         return events
+
+    def _drawn(self, latents: Sequence["NDArray[np.float32]"]) -> list["NDArray[np.uint8]"]:
+        """The pixels of a picture's samples, each in the colour that was asked for."""
+        drawn = [self._graphs.draw(each) for each in latents]
+        return [tint(pixels, colour) if colour else pixels for pixels, colour in zip(drawn, self._tints, strict=True)]
 
     @property
     def _side(self) -> int:
@@ -86,7 +94,7 @@ class Drawing:
             height=request.height,
             seed=request.seed_of(index),
             index=index,
-            prompt=self._said,
+            prompt=self._said[index],
         )
 
 

@@ -2,8 +2,8 @@
 
 The weights are taught one thing on white (training/scenes.py). So a scene of more than one thing, or with a ground, a
 place, a side or a size, is drawn as one sample a thing, each on white, and its matte (`mini_matte.py`) lays it into
-its place. The model draws the things, this says where they are and paints the ground. Weights that do it all
-themselves say so in card.json, and then nothing of this is used.
+its place. The model draws the things, `mini_tint.py` turns their colours, this says where they are and paints the
+ground. Weights that do it all themselves say so in card.json, and then nothing of this is used.
 """
 
 import math
@@ -59,12 +59,17 @@ def composed(scene: Scene) -> bool:
 
 
 def parts(scene: Scene) -> list[Scene]:
-    """Each thing of the scene, as often as it is counted, by itself on white."""
+    """Each thing of the scene, as often as it is counted, by itself on white and in its own colours."""
     return [
-        Scene(things=(Thing(label=thing.label, colour=thing.colour),), style=scene.style)
+        Scene(things=(Thing(label=thing.label),), style=scene.style)
         for thing in scene.things
         for _ in range(thing.count)
     ]
+
+
+def colours(scene: Scene) -> list[str | None]:
+    """What each of `parts` is to be turned to (`mini_tint.py`), None where it is to stay."""
+    return [thing.colour for thing in scene.things for _ in range(thing.count)]
 
 
 def spots(scene: Scene, width: int, height: int) -> list[tuple[float, float, float]]:

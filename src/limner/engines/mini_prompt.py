@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from limner.engines.mini_scene import MAX_THINGS, TINTS, Scene, Thing, plural
+from limner.engines.mini_scene import FLAT, MAX_THINGS, TINTS, Scene, Thing, plural
 from limner.engines.mini_words import LANGUAGES, Found, Language, Senses, split, unspaced
 
 # Languages whose colours stand behind the thing.
@@ -29,12 +29,12 @@ class Reader:
         if not any({"thing", "things", "place"} & item.senses.keys() for item in known):
             known = [self._alike(language, item) for item in known]
         scene = _Parser(known, behind=language.code in BEHIND).scene()
-        if scene and scene.style == "cartoon":
-            unseen = self._language(LANGUAGES[0]).no_cartoon
-            # All in one manner: one flat thing among cartoons would look like a mistake.
-            if any(thing.label in unseen for thing in scene.things):
-                return replace(scene, style=None)
-        return scene
+        return self.styled(scene, scene.style) if scene and scene.style else scene
+
+    def styled(self, scene: Scene, style: str) -> Scene:
+        """The scene in that manner, one of STYLES, or flat: one flat thing among cartoons would look like a mistake."""
+        unseen = self._language(LANGUAGES[0]).unseen.get(style, ())
+        return replace(scene, style=FLAT if any(thing.label in unseen for thing in scene.things) else style)
 
     def spoken(self, scene: Scene) -> str:
         """The scene in words for people."""
@@ -44,7 +44,7 @@ class Reader:
             noun = names.get(thing.label, thing.label)
             return noun if thing.count == 1 else plural(noun)
 
-        return scene.caption(name)
+        return scene.said(name)
 
     def _language(self, code: str) -> Language:
         if code not in self._languages:

@@ -1,8 +1,8 @@
 """What limner-mini can be asked for, and the one way to write it down.
 
 The model is trained on captions of this grammar alone, so a prompt is first read into a `Scene` (`mini_prompt.py`)
-and the scene's caption is what the model sees; in the answer it stands as `revised_prompt`. Training writes its
-captions by the same functions (training/scenes.py), so the two cannot drift apart.
+and the scene's caption is what the model sees; in the answer it stands, in people's words, as `revised_prompt`.
+Training writes its captions by the same functions (training/scenes.py), so the two cannot drift apart.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,8 +31,9 @@ COLOURS = (
 TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black", "white")
 SIZES = ("small", "big")
 SIDES = ("left", "right")
-# Manners of drawing, besides the flat one of a prompt that names none.
-STYLES = ("3d", "cartoon")
+# Manners of drawing. The model's captions have no word for the first.
+FLAT = "flat"
+STYLES = (FLAT, "3d", "cartoon")
 # Name of a place or a time -> how a caption says it.
 PLACES: Mapping[str, str] = MappingProxyType(
     {
@@ -75,12 +76,21 @@ class Scene:
     side: str | None = None
     # One of COLOURS or a key of PLACES; None is white.
     ground: str | None = None
-    # One of STYLES; None is flat.
+    # One of STYLES; None where the prompt names none, so that the seed may choose.
     style: str | None = None
 
-    def caption(self, spoken: Callable[[Thing], str] = lambda thing: thing.label) -> str:
-        """ "a red car on a blue background". The model knows labels in the singular; `spoken` is for people."""
-        named = [_named(thing, spoken(thing)) for thing in self.things]
+    def caption(self) -> str:
+        """ "a red car on a blue background, 3d", as the model has learnt it: labels in the singular, flat unsaid."""
+        text = self._text(lambda thing: thing.label)
+        return text if self.style in (None, FLAT) else f"{text}, {self.style}"
+
+    def said(self, noun: Callable[[Thing], str]) -> str:
+        """The same for people, who call a thing `noun` of it; asked for again, it is the same scene."""
+        text = self._text(noun)
+        return f"{text}, {self.style}" if self.style else text
+
+    def _text(self, noun: Callable[[Thing], str]) -> str:
+        named = [_named(thing, noun(thing)) for thing in self.things]
         if self.stacked and len(named) == 2:
             text = " on ".join(named)
         else:
@@ -91,7 +101,7 @@ class Scene:
             text += f" {PLACES[self.ground]}"
         elif self.ground:
             text += f" on {article(self.ground)} {self.ground} background"
-        return f"{text}, {self.style}" if self.style else text
+        return text
 
 
 def _named(thing: Thing, noun: str) -> str:

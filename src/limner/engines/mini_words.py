@@ -63,8 +63,8 @@ class Language:
         self._stems: dict[str, Senses] = table["stems"]
         # Label -> how people say it, where that differs; English only.
         self.spoken: dict[str, str] = table.get("spoken", {})
-        # Labels that the weights never saw as a cartoon; English only.
-        self.no_cartoon: frozenset[str] = frozenset(table.get("no_cartoon", ()))
+        # Manner of drawing -> labels that the weights never saw in it; English only.
+        self.unseen: dict[str, frozenset[str]] = {style: frozenset(of) for style, of in table.get("unseen", {}).items()}
         self._longest = max(len(phrase.split()) for phrase in self._exact)
 
     def read(self, words: list[str]) -> list[Found]:

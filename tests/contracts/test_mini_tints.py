@@ -1,0 +1,63 @@
+"""Things in the colour that was asked for, whatever colours they have of their own."""
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from limner.engines.mini import MiniEngine
+from limner.engines.mini_tint import HUES
+from limner.types import Image
+
+# One that a hue leads, and one that is grey.
+THINGS = ("car", "elephant")
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[MiniEngine]:
+    async with MiniEngine() as opened:
+        yield opened
+
+
+async def drawn(engine: MiniEngine, prompt: str, **wishes: object) -> np.ndarray:
+    request = engine.cards()[0].request(prompt, seed=6, **{"size": "256x256"} | wishes)
+    (image,) = [event async for event in engine.generate(request) if isinstance(event, Image)]
+    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, -1)
+
+
+def share(picture: np.ndarray, colour: str) -> float:
+    """How much of what is not white has about the hue of `colour`."""
+    hue, saturation, value = np.moveaxis(np.asarray(PIL.Image.fromarray(picture).convert("HSV"), float), 2, 0)
+    thing = (saturation > 40) | (value < 200)
+    apart = np.abs((hue * 360 / 255 - HUES[colour] + 180) % 360 - 180)
+    return float((thing & (saturation > 60) & (apart < 20)).sum() / thing.sum())
+
+
+@pytest.mark.parametrize("colour", HUES)
+@pytest.mark.parametrize("thing", THINGS)
+async def test_the_colour_that_was_asked_for_leads(engine: MiniEngine, thing: str, colour: str) -> None:
+    assert share(await drawn(engine, f"a {colour} {thing}"), colour) > 0.45
+
+
+async def test_a_thing_keeps_its_shape_and_its_white(engine: MiniEngine) -> None:
+    plain, purple = await drawn(engine, "a car"), await drawn(engine, "a purple car")
+    white = (plain > 250).all(2)
+    assert (purple[white] > 245).all()
+    assert np.abs(plain.max(2).astype(int) - purple.max(2)).mean() < 6
+
+
+async def test_each_of_several_things_has_its_own_colour(engine: MiniEngine) -> None:
+    picture = await drawn(engine, "a green car and a purple house", size="512x256")
+    green, purple = (
+        share(half, colour) for half, colour in zip(np.hsplit(picture, 2), ("green", "purple"), strict=True)
+    )
+    assert min(green, purple) > 0.3
+
+
+@pytest.mark.parametrize("colour", ["brown", "gray", "black", "white"])
+async def test_colours_without_a_hue(engine: MiniEngine, colour: str) -> None:
+    picture = (await drawn(engine, f"a {colour} car", num_inference_steps=4)).astype(float)
+    body = picture[140:170, 90:170].reshape(-1, 3).mean(0)
+    low, high = {"brown": (60, 150), "gray": (90, 190), "black": (0, 90), "white": (190, 256)}[colour]
+    assert low <= body.mean() < high
