@@ -158,7 +158,7 @@ def nouns(drawings: Drawings, limit: int | None) -> list[int]:
 def named(
     model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None, style: str = ""
 ) -> dict[str, float]:
-    """Top-1 and top-5 over `nouns`."""
+    """Top-1 and top-5 over `nouns`; how far off the nearest training drawing is, and how often it is of that noun."""
     order = nouns(drawings, limit)
     asked = [(f"a {drawings.concepts[i].label}{style}", seeds * i + s) for i in order for s in range(seeds)]
     wanted = [i for i in order for _ in range(seeds)]
@@ -166,12 +166,13 @@ def named(
     seen = look(pictures)
     spread = seen.reshape(len(order), seeds, -1)
     apart = (spread[:, 0] - spread[:, -1]).abs().mean().item()
-    rgba, _ = stack(drawings)
+    rgba, concepts = stack(drawings)
     known = F.interpolate(rgba[:, :3] + 1 - rgba[:, 3:], (16, 16), mode="area").flatten(1)
-    near = torch.cdist(F.interpolate(seen, (16, 16), mode="area").flatten(1), known, p=1).min(1).values / known.shape[1]
+    near = torch.cdist(F.interpolate(seen, (16, 16), mode="area").flatten(1), known, p=1).min(1)
+    right = concepts[near.indices] == torch.tensor(wanted)
     return {
-        "top1": hits(net, seen, wanted, 1), "top5": hits(net, seen, wanted, 5),
-        "seed distance": apart, "nearest drawing": near.mean().item(),
+        "top1": hits(net, seen, wanted, 1), "top5": hits(net, seen, wanted, 5), "seed distance": apart,
+        "nearest drawing": near.values.mean().item() / known.shape[1], "is of it": right.float().mean().item(),
     }  # fmt: skip
 
 
