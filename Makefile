@@ -21,7 +21,12 @@ help: ## Show this list
 serve: $(VENV)/.runtime ## Start the server; options go in ARGS, as in make serve ARGS="--port 8080"
 	@exec $(BIN)/limner serve $(ARGS)
 
-test: test-core test-parity check ## Run every test, then the style, type and layer checks
+# The environment with torch is set up while the first tests run: most of it is waiting for the network and the disk.
+test: $(VENV)/.dev ## Run every test, then the style, type and layer checks
+	@$(MAKE) --no-print-directory $(PARITY)/.made & made=$$!; \
+	$(MAKE) --no-print-directory test-core; core=$$?; \
+	wait $$made && exit $$core
+	@$(MAKE) --no-print-directory test-parity check
 
 test-core: $(VENV)/.dev $(CLIENTS)/.made $(NODE)/node_modules/.made
 	$(BIN)/python -m pytest --ignore=tests/parity $(PYTEST)
