@@ -17,7 +17,7 @@ from limner.engines.mini_batch import MOST, Batch
 from limner.engines.mini_drawing import Drawing
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.engines.mini_graphs import ENCODER, Graphs
-from limner.engines.mini_layout import GROUNDS, colours, composed, parts
+from limner.engines.mini_layout import GROUNDS, composed, parts
 from limner.engines.mini_patch import Patch, patch_of
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_sampler import Sample, advance, noise_of, pack, sigmas_of
@@ -155,27 +155,34 @@ class MiniEngine:
         laid_out = apart if apart and (patch or composed(apart)) else None
         styled = [scene and self._styled(scene, request.seed_of(index)) for index in range(request.n)]
         said = [self._reader.spoken(each) if each else request.prompt for each in styled]
+        unwanted = self._reader.read(request.negative_prompt) if request.guidance_scale != 1.0 else None
+        negative = unwanted.caption() if unwanted else request.negative_prompt
+        sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
         pictures = [
-            self._picture(request, index, parts(each) if each and apart else [each], edit)
+            self._picture(request, index, parts(each) if each and apart else [each], negative, sigmas, edit)
             for index, each in enumerate(styled)
         ]
-        tints = colours(apart) if apart else [None]
+        # What each sample is turned to; None stays as it is drawn.
+        tints = [thing.colour for thing in apart.each()] if apart else [None]
         drawing = Drawing(
             request, pictures, self._graphs, said=said, tints=tints, scene=laid_out, edit=edit, patch=patch
         )
         return [sample for samples in pictures for sample in samples], drawing
 
     def _picture(
-        self, request: ImageRequest, index: int, things: Sequence[Scene | None], edit: Edit | None
+        self,
+        request: ImageRequest,
+        index: int,
+        things: Sequence[Scene | None],
+        negative: str,
+        sigmas: "NDArray[np.float32]",
+        edit: Edit | None,
     ) -> list[Sample]:
         """The samples of one picture, one of each of its `things`; None is what no scene was read in."""
         captions = [thing.caption() if thing else request.prompt for thing in things]
-        if request.guidance_scale != 1.0:
-            unwanted = self._reader.read(request.negative_prompt)
-            captions.append(unwanted.caption() if unwanted else request.negative_prompt)
-        embedded = self._graphs.embed(captions)
-        away = embedded.pop() if len(embedded) > len(things) else None
-        sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
+        guided = request.guidance_scale != 1.0
+        embedded = self._graphs.embed([*captions, negative] if guided else captions)
+        away = embedded.pop() if guided else None
         first = request.seed_of(index)
         return [
             self._sample(

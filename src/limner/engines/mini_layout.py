@@ -60,16 +60,7 @@ def composed(scene: Scene) -> bool:
 
 def parts(scene: Scene) -> list[Scene]:
     """Each thing of the scene, as often as it is counted, by itself on white and in its own colours."""
-    return [
-        Scene(things=(Thing(label=thing.label),), style=scene.style)
-        for thing in scene.things
-        for _ in range(thing.count)
-    ]
-
-
-def colours(scene: Scene) -> list[str | None]:
-    """What each of `parts` is to be turned to (`mini_tint.py`), None where it is to stay."""
-    return [thing.colour for thing in scene.things for _ in range(thing.count)]
+    return [Scene(things=(Thing(label=thing.label),), style=scene.style) for thing in scene.each()]
 
 
 def spots(scene: Scene, width: int, height: int) -> list[tuple[float, float, float]]:
@@ -90,8 +81,7 @@ def spots(scene: Scene, width: int, height: int) -> list[tuple[float, float, flo
         # A row that is not full stands in the middle.
         left = (columns - here) / 2
         found += [((left + at + 0.5) * width / columns, (row + 0.5) * height / rows, cell) for at in range(here)]
-    sizes = [thing.size for thing in scene.things for _ in range(thing.count)]
-    return [(x, y, FILLED[size] * side) for (x, y, side), size in zip(found, sizes, strict=True)]
+    return [(x, y, FILLED[thing.size] * side) for (x, y, side), thing in zip(found, scene.each(), strict=True)]
 
 
 def columns_of(count: int, width: int, height: int) -> int:

@@ -79,6 +79,10 @@ class Scene:
     # One of STYLES; None where the prompt names none, so that the seed may choose.
     style: str | None = None
 
+    def each(self) -> tuple[Thing, ...]:
+        """The things, as often as they are counted."""
+        return tuple(thing for thing in self.things for _ in range(thing.count))
+
     def caption(self) -> str:
         """ "a red car on a blue background, 3d", as the model has learnt it: labels in the singular, flat unsaid."""
         text = self._text(lambda thing: thing.label)
