@@ -18,10 +18,13 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def has_half(device: str) -> bool:
+    """Whether the device computes in bfloat16; an older processor only imitates it, fifty times slower."""
+    return device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+
+
 def half(device: str) -> torch.autocast:
-    """bfloat16 where the device computes in it; an older processor only imitates it, fifty times slower."""
-    pays = device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return torch.autocast(device, torch.bfloat16, enabled=pays)
+    return torch.autocast(device, torch.bfloat16, enabled=has_half(device))
 
 
 class Clock:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 # emojibase groups: animals and nature, food, travel and places, activities, objects.
 THINGS = (3, 4, 5, 6, 7)
-# Faces, people and signs.
-OTHERS = (0, 1, 8)
+# Faces, people, signs and flags.
+OTHERS = (0, 1, 8, 9)
+# A label of emojibase, "flag: France".
+FLAG = "flag: "
 
 # Near-duplicates that cost capacity, pictures of words, and what nobody asks for by name. A colon parts the members of
 # a family ("family: man, boy") and the ways of a head of hair.
@@ -27,7 +29,7 @@ SKIP = re.compile(
     r"with bunny|guard|genie|factory|bowing|with veil|fencing|standing)|(men|women) wrestling|bunny ears|"
     r"deaf (man|woman)|pregnant (man|person)|(man|woman) (fairy|zombie|elf|vampire)|head shaking|dotted line|"
     r"face without|left speech|right anger|eye in speech|dotted six|Ophiuchus|squinting face with|kissing face with|"
-    r"(women|men) holding"
+    r"(women|men) holding|Sark|Ascension Island|Ceuta & Melilla|Tristan da Cunha"
 )
 
 
@@ -39,11 +41,15 @@ class Concept:
     code: str
     # Other words for it, most wanted first.
     names: tuple[str, ...]
-    # emojibase's: 0 faces, 1 people, 8 signs, the others things.
+    # emojibase's: 0 faces, 1 people, 8 signs, 9 flags, the others things.
     group: int
     # A line of common.txt: it is drawn in every style, and keywords may name it. The others have no cartoons yet, and
     # go by their own names, for their keywords ("sad", "fast", "stop") are said of anything.
     common: bool
+
+    @property
+    def character(self) -> str:
+        return "".join(chr(int(part, 16)) for part in self.code.split("-"))
 
 
 def load_concepts(packages: Path) -> list[Concept]:
@@ -58,13 +64,19 @@ def load_concepts(packages: Path) -> list[Concept]:
     uses = Counter(t for row in kept for t in row.get("tags", []))
     out = []
     for row in kept:
-        label = row["label"]
-        known = label.lower() in common
+        known = row["label"].lower() in common
         tags = [t for t in row.get("tags", []) if t not in taken and t.isascii() and uses[t] == 1][: 4 * known]
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
-        names = tuple(everyday.get(label, [])) + tuple(tags)
-        out.append(Concept(label=label.lower(), code=code, names=names, group=row["group"], common=known))
+        label = label_of(row)
+        names = tuple(everyday.get(row["label"], [])) + tuple(tags)
+        out.append(Concept(label=label, code=code, names=names, group=row["group"], common=known))
     return out
+
+
+def label_of(row: dict) -> str:
+    """What a thing is called here: "cat", "france flag"."""
+    label = row["label"].lower()
+    return label.removeprefix(FLAG) + " flag" if label.startswith(FLAG) else label
 
 
 def load_everyday() -> dict[str, list[str]]:
@@ -78,4 +90,7 @@ def load_everyday() -> dict[str, list[str]]:
 
 
 def _wanted(row: dict, common: set[str]) -> bool:
-    return row["label"].lower() in common or (row.get("group") in (*THINGS, *OTHERS) and not SKIP.search(row["label"]))
+    label = row["label"]
+    return label.lower() in common or (
+        row.get("group") in (*THINGS, *OTHERS) and not SKIP.search(label.removeprefix(FLAG))
+    )

@@ -15,10 +15,16 @@ from concepts import Concept, load_concepts
 from limner.engines.mini_tint import HUES, SHADES
 
 # Icon set -> the style that its captions name, one of mini_scene.STYLES; None is the flat one, which they do not.
-STYLES = {"fluent-emoji-flat": None, "fluent-emoji": "3d", "noto": "cartoon"}
+STYLES = {"fluent-emoji-flat": None, "flag": None, "fluent-emoji": "3d", "noto": "cartoon"}
 HELD_OUT = "twemoji"
 # An icon set whose package lacks the table of characters -> the set that has its names.
 NAMED_BY = {"fluent-emoji": "fluent-emoji-flat"}
+# Flags have an edge, for some are white: of 640 x 480 units, as the set draws them, in a square.
+FLAG = (
+    '<clipPath id="edge"><rect x="8" y="8" width="624" height="464" rx="40"/></clipPath>'
+    '<g transform="translate(0 80)"><g clip-path="url(#edge)">{body}</g>'
+    '<rect x="8" y="8" width="624" height="464" rx="40" fill="none" stroke="#b4b4b4" stroke-width="12"/></g>'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,8 @@ class Drawings:
 def icons_of(packages: Path, style: str) -> dict[str, dict]:
     """Code points -> the icon set's record, as `render_svg` takes it."""
     icons = json.loads((packages / f"@iconify-json/{style}/icons.json").read_text())
+    if style == "flag":
+        return flags_of(icons["icons"])
     chars = json.loads((packages / f"@iconify-json/{NAMED_BY.get(style, style)}/chars.json").read_text())
     box = {"width": icons.get("width", 16), "height": icons.get("height", 16)}
     aliases = icons.get("aliases", {})
@@ -87,6 +95,20 @@ def icons_of(packages: Path, style: str) -> dict[str, dict]:
         code: name if name in icons["icons"] else aliases.get(name, {}).get("parent") for code, name in chars.items()
     }
     return {code: {**box, **icons["icons"][name]} for code, name in named.items() if name in icons["icons"]}
+
+
+def flags_of(icons: dict[str, dict]) -> dict[str, dict]:
+    """The set of flags goes by countries ("gb-eng-4x3"), not by characters."""
+    out = {}
+    for name, icon in icons.items():
+        country, wide, _ = name.partition("-4x3")
+        if wide:
+            letters = country.replace("-", "")
+            parts = [f"{0x1F1E6 + ord(letter) - ord('a'):x}" for letter in letters]
+            if len(letters) > 2:
+                parts = ["1f3f4", *(f"{0xE0000 + ord(letter):x}" for letter in letters), "e007f"]
+            out["-".join(parts)] = {"width": 640, "height": 640, "body": FLAG.format(body=icon["body"])}
+    return out
 
 
 def to_hsv(rgb: np.ndarray) -> np.ndarray:

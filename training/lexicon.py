@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from concepts import Concept, load_concepts, load_everyday
-from data import STYLES, icons_of
+from data import icons_of
 from limner.engines.mini_scene import COLOURS, MAX_THINGS, PLACES, plural
 from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
 from scenes import FAVOURITES
@@ -27,9 +27,11 @@ SHARED = 4
 # What parts CLDR's names: "Herz (Organ)".
 PARTED = re.compile(r"[,،、:(（]")
 # emojibase's groups.
-FACES, SIGNS = 0, 8
+FACES, SIGNS, FLAGS = 0, 8, 9
 # Face, cat, heart, arrow and sign, in the languages that do not part words.
 SPELT = ("脸", "顔", "猫", "心", "はーと", "矢印", "箭头", "まーく", "符号")
+# What a flag of no country is drawn as.
+FLAG = "triangular flag"
 # English labels that are said of anything.
 VAGUE = ("plus", "minus", "multiply", "divide", "registered", "information", "prohibited")
 
@@ -42,8 +44,7 @@ def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[s
     keywords: dict[str, list[str]] = defaultdict(list)
     # Things first: a lion is the animal before it is the sign of the zodiac.
     for concept in sorted(concepts, key=lambda concept: not concept.common):
-        character = "".join(chr(int(part, 16)) for part in concept.code.split("-"))
-        row = table.get(character) or table.get(character + "\ufe0f")
+        row = table.get(concept.character) or table.get(concept.character + "\ufe0f")
         if row is None:
             continue
         told = row.get("tts", [])
@@ -53,6 +54,19 @@ def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[s
             if concept.label not in keywords[keyword]:
                 keywords[keyword].append(concept.label)
     return names, keywords
+
+
+def countries_of(packages: Path, code: str, concepts: list[Concept]) -> dict[str, str]:
+    """Folded name of a country -> label of its flag."""
+    path = packages / f"cldr-annotations-derived-full/annotationsDerived/{code}/annotations.json"
+    table = json.loads(path.read_text())["annotationsDerived"]["annotations"]
+    names: dict[str, str] = {}
+    for concept in concepts:
+        # "flag: France"
+        told = table.get(concept.character, {}).get("tts", []) if concept.group == FLAGS else []
+        for name in _phrases([text.partition(":")[2] for text in told])[:1]:
+            names.setdefault(name, concept.label)
+    return names
 
 
 def _phrases(texts: list[str]) -> list[str]:
@@ -92,7 +106,8 @@ def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
     for kind, many in (("number", "numbers"), ("size", "sizes"), ("side", "sides"), ("style", "styles")):
         rows += [(kind, value, word) for value, words in table[many].items() for word in words]
     rows += [("number", str(number), str(number)) for number in range(2, MAX_THINGS + 1)]
-    rows += [(kind, kind, word) for kind in ("ground", "on", "under", "fill") for word in table[kind]]
+    rows += [(kind, kind, word) for kind in ("ground", "on", "under", "flag", "fill") for word in table[kind]]
+    rows += [("country", f"{country} flag", word) for country, words in table["countries"].items() for word in words]
     for kind, value, word in rows:
         if word.endswith("*"):
             stems[fold(word[:-1])] = {kind: value}
@@ -109,11 +124,14 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
     table = tomllib.loads((HERE / "terms.toml").read_text())[code]
     exact, stems = terms_of(table)
     names, keywords = names_of(packages, code, concepts)
+    countries = countries_of(packages, code, concepts)
     if code == "en":
         names = {" ".join(split(c.label)): c.label for c in concepts} | names
         names = {name: label for name, label in names.items() if name not in VAGUE}
         several = {plural(name) for name in names if plural(name) != name}
         said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
+        # "Japan" is not a map, it is a flag.
+        said = {word: label for word, label in said.items() if word not in countries}
         names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
     extra = {label: words for label, words in table.get("things", {}).items() if label in known}
     names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
@@ -125,6 +143,14 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
         for phrase in names:
             if plural(phrase) not in names:
                 exact[plural(phrase)].setdefault("things", names[phrase])
+    for senses in [*exact.values(), *stems.values()]:
+        if "flag" in senses and FLAG in known:
+            senses.setdefault("thing", FLAG)
+        if senses.get("country", "") not in known:
+            senses.pop("country", None)
+    for phrase, label in countries.items():
+        if not {"fill", "place"} & exact[phrase].keys():
+            exact[phrase].setdefault("country", label)
     for keyword, labels in keywords.items():
         label = owner(keyword, labels, names, everyday)
         stemmed = any(keyword.startswith(stem) and len(keyword) - len(stem) <= ENDING for stem in stems)
@@ -135,13 +161,13 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
         whole = {"spoken": table["spoken"], "unseen": unseen(packages, concepts)}
     return whole | {
         "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
-        "stems": stems,
+        "stems": {stem: senses for stem, senses in stems.items() if senses},
     }
 
 
 def unseen(packages: Path, concepts: list[Concept]) -> dict[str, list[str]]:
     """Style -> labels that no caption had in it (data.py: the first drawing of a thing is the one of a bare prompt)."""
-    flat, solid, _ = (icons_of(packages, icon_set) for icon_set in STYLES)
+    flat, solid = (icons_of(packages, icon_set) for icon_set in ("fluent-emoji-flat", "fluent-emoji"))
     return {
         "3d": [c.label for c in concepts if c.code not in solid],
         "cartoon": [c.label for c in concepts if not c.common or c.code not in flat],

@@ -1,12 +1,14 @@
 """Muon: momentum whose every matrix is brought to singular values near one before it is applied.
 
 What is seldom seen moves as much as what is seen always, which is what a thousand labels of one picture each need
-(arXiv:2509.26030). Single precision here, for the half precision of `torch.optim.Muon` is imitated on older processors.
+(arXiv:2509.26030). In half precision where the processor has it, as `torch.optim.Muon` always is.
 Source: Jordan et al., "Muon" (2024); step size as AdamW's, arXiv:2502.16982 section 2.2.
 """
 
 import torch
 from torch import nn
+
+from checkpoint import has_half
 
 # Newton-Schulz of degree five that is near its best at four iterations: arXiv:2505.16932 (Polar Express), table 1.
 POLAR = (
@@ -23,11 +25,13 @@ def orthogonal(x: torch.Tensor) -> torch.Tensor:
     """Matrices (K, m, n) with their singular values brought near one."""
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
+    kind = x.dtype
     x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)
+    x = x.bfloat16() if has_half(x.device.type) else x
     for a, b, c in POLAR:
         square = x @ x.mT
         x = a * x + torch.baddbmm(b * square, square, square, alpha=c) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(kind)
 
 
 class Muon(torch.optim.Optimizer):

@@ -24,9 +24,9 @@ FAVOURITES = frozenset(
     )
 )  # fmt: skip
 # How often each style is drawn; the flat one is what a bare prompt asks for.
-SHARES = {None: 0.5, "3d": 0.25, "cartoon": 0.25}
+SHARES = {None: 0.4, "3d": 0.3, "cartoon": 0.4}
 # Of the scenes: things turned to another colour.
-TINTED = 0.12
+TINTED = 0.06
 
 
 # Drawings dealt before the deck is shuffled anew.

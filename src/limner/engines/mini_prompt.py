@@ -13,6 +13,8 @@ from limner.engines.mini_words import LANGUAGES, Found, Language, Senses, split,
 
 # Languages whose colours stand behind the thing.
 BEHIND = ("es", "fr", "pt", "ar")
+# Senses that are a thing, or several.
+DRAWN = frozenset(("thing", "things"))
 
 
 class Reader:
@@ -26,9 +28,9 @@ class Reader:
         words = split(prompt)
         language, found = self._best(words)
         known = [self._known(language, item) for item in found]
-        if not any({"thing", "things", "place"} & item.senses.keys() for item in known):
+        if not any({*DRAWN, "country", "place"} & item.senses.keys() for item in known):
             known = [self._alike(language, item) for item in known]
-        scene = _Parser(known, behind=language.code in BEHIND).scene()
+        scene = _Parser(flagged(known), behind=language.code in BEHIND).scene()
         return self.styled(scene, scene.style) if scene and scene.style else scene
 
     def styled(self, scene: Scene, style: str) -> Scene:
@@ -79,6 +81,21 @@ class Reader:
         if item.senses or len(item.text) < 3 or unspaced(item.text):
             return item
         return replace(item, senses=language.alike(item.text)[1])
+
+
+def flagged(found: list[Found]) -> list[Found]:
+    """A country is its flag where flags are spoken of or nothing else is; "a cat in Japan" is a cat."""
+    country = any("country" in item.senses for item in found)
+    flag = any("flag" in item.senses for item in found)
+    other = any(DRAWN & item.senses.keys() and "flag" not in item.senses for item in found)
+    if country and (flag or not other):
+        found = [
+            replace(item, senses={"thing": item.senses["country"]}) if "country" in item.senses else item
+            for item in found
+            if "flag" not in item.senses
+        ]
+    left = ("country", "flag")
+    return [replace(item, senses={k: v for k, v in item.senses.items() if k not in left}) for item in found]
 
 
 class _Parser:
@@ -132,11 +149,11 @@ class _Parser:
     @cached_property
     def _plain(self) -> bool:
         """Whether there is a thing that can be nothing else."""
-        return any(i not in self._used and {"thing", "things"} & s.keys() and len(s) == 1 for i, s in self._senses())
+        return any(i not in self._used and DRAWN & s.keys() and len(s) == 1 for i, s in self._senses())
 
     def _is_thing(self, at: int, item: Found) -> bool:
         senses = item.senses
-        if at in self._used or not {"thing", "things"} & senses.keys():
+        if at in self._used or not DRAWN & senses.keys():
             return False
         if "place" in senses:
             return not self._plain
@@ -144,7 +161,7 @@ class _Parser:
             # "an orange" is a fruit, "an orange cat" is not.
             after = self._found[at + 1].senses if at + 1 < len(self._found) else {}
             before = self._found[at - 1].senses if at else {}
-            return not ({"thing", "things"} & (before if self._behind else after).keys())
+            return not (DRAWN & (before if self._behind else after).keys())
         return True
 
     def _things(self, at: list[int]) -> Iterator[Thing]:

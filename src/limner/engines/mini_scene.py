@@ -34,6 +34,8 @@ SIDES = ("left", "right")
 # Manners of drawing. The model's captions have no word for the first.
 FLAT = "flat"
 STYLES = (FLAT, "3d", "cartoon")
+# Nouns that are written with a vowel and said without: "a unicorn".
+CONSONANTS = ("uni", "ukr", "uga", "uru", "euro", "one-")
 # Name of a place or a time -> how a caption says it.
 PLACES: Mapping[str, str] = MappingProxyType(
     {
@@ -116,7 +118,7 @@ def _named(thing: Thing, noun: str) -> str:
 
 def article(noun: str) -> str:
     """ "a" or "an"."""
-    return "an" if noun[:1] in "aeiou" else "a"
+    return "an" if noun[:1] in "aeiou" and not noun.startswith(CONSONANTS) else "a"
 
 
 def plural(noun: str) -> str:
