@@ -43,6 +43,8 @@ ABOUT = (
 EDITING = ("edit", "mask", "vary")
 # From the seed of a picture to that of its next thing, where its things are drawn one by one; a prime.
 NEXT_PART = 7919
+# The bit of a thing's seed that says which way it looks; the lowest says in which manner it is drawn.
+MIRROR = 2
 
 
 class MiniEngine:
@@ -132,6 +134,13 @@ class MiniEngine:
         manners: list[str] = self._graphs.facts["seed_styles"]
         return self._reader.styled(scene, manners[seed % len(manners)])
 
+    def _mirrored(self, scene: Scene, seed: int) -> list[bool]:
+        """Which of the things look the other way in the picture of this seed."""
+        return [
+            bool(seed_of_part(seed, part) & MIRROR) and self._reader.mirrored(thing)
+            for part, thing in enumerate(scene.each())
+        ]
+
     def noise(self, seed: int) -> "NDArray[np.float32]":
         """Latents to start from, (1, N, C)."""
         return noise_of(seed, self._graphs.side**2, 4 * self._graphs.facts["latent_channels"])
@@ -164,8 +173,17 @@ class MiniEngine:
         ]
         # What each sample is turned to; None stays as it is drawn.
         tints = [thing.colour for thing in apart.each()] if apart else [None]
+        mirrored = [self._mirrored(apart, request.seed_of(index)) if apart else [False] for index in range(request.n)]
         drawing = Drawing(
-            request, pictures, self._graphs, said=said, tints=tints, scene=laid_out, edit=edit, patch=patch
+            request,
+            pictures,
+            self._graphs,
+            said=said,
+            tints=tints,
+            mirrored=mirrored,
+            scene=laid_out,
+            edit=edit,
+            patch=patch,
         )
         return [sample for samples in pictures for sample in samples], drawing
 
@@ -183,12 +201,10 @@ class MiniEngine:
         guided = request.guidance_scale != 1.0
         embedded = self._graphs.embed([*captions, negative] if guided else captions)
         away = embedded.pop() if guided else None
-        first = request.seed_of(index)
+        seeds = [seed_of_part(request.seed_of(index), part) for part in range(len(embedded))]
         return [
-            self._sample(
-                index, (first + part * NEXT_PART) % (MAX_SEED + 1), sigmas, towards, away, request.guidance_scale, edit
-            )
-            for part, towards in enumerate(embedded)
+            self._sample(index, seed, sigmas, towards, away, request.guidance_scale, edit)
+            for seed, towards in zip(seeds, embedded, strict=True)
         ]
 
     def _sample(
@@ -242,3 +258,8 @@ class MiniEngine:
             free=pack(np.broadcast_to(free, (1, channels, *free.shape))),
             skipped=skipped_steps(sigmas, request.strength, float(facts["shift"])),
         )
+
+
+def seed_of_part(seed: int, part: int) -> int:
+    """The seed of a picture's thing, of the picture's seed."""
+    return (seed + part * NEXT_PART) % (MAX_SEED + 1)

@@ -30,17 +30,20 @@ class Drawing:
         *,
         said: Sequence[str],
         tints: Sequence[str | None],
+        mirrored: Sequence[Sequence[bool]],
         scene: Scene | None = None,
         edit: Edit | None = None,
         patch: Patch | None = None,
     ) -> None:
         """`pictures`: the samples of each picture; several where its `scene` is laid out of things drawn one by one.
 
-        `said`: what each picture's prompt was taken for; `tints`: what each sample of a picture is turned to; `edit`:
-        the picture that the samples began with; `patch`: the one that the scene is laid into.
+        `said`: what each picture's prompt was taken for; `tints`: what each sample of a picture is turned to;
+        `mirrored`: which samples of each picture look the other way; `edit`: the picture that the samples began with;
+        `patch`: the one that the scene is laid into.
         """
         self._request, self._pictures, self._graphs = request, pictures, graphs
-        self._said, self._tints, self._scene, self._edit, self._patch = said, tints, scene, edit, patch
+        self._said, self._tints, self._mirrored = said, tints, mirrored
+        self._scene, self._edit, self._patch = scene, edit, patch
         self._finished = 0
         self._total = sum(len(sample.sigmas) - 1 - sample.at for parts in pictures for sample in parts)
 
@@ -53,16 +56,19 @@ class Drawing:
         if sample is not parts[-1]:
             return events
         if sample.done:
-            drawn = self._drawn([part.latents for part in parts])
+            drawn = self._drawn(sample.index, [part.latents for part in parts])
             events.append(self._image(sample.index, [self._graphs.enlarge(each, self._side) for each in drawn]))
         elif sample.at in self._request.preview_steps():
-            drawn = self._drawn([part.estimate() for part in parts])
+            drawn = self._drawn(sample.index, [part.estimate() for part in parts])
             events.append(Preview(image=self._image(sample.index, drawn)))
         return events
 
-    def _drawn(self, latents: Sequence["NDArray[np.float32]"]) -> list["NDArray[np.uint8]"]:
-        """The pixels of a picture's samples, each in the colour that was asked for."""
-        drawn = [self._graphs.draw(each) for each in latents]
+    def _drawn(self, index: int, latents: Sequence["NDArray[np.float32]"]) -> list["NDArray[np.uint8]"]:
+        """The pixels of a picture's samples, each in the colour that was asked for and looking its way."""
+        drawn = [
+            self._graphs.draw(each)[:, :: -1 if mirrored else 1]
+            for each, mirrored in zip(latents, self._mirrored[index], strict=True)
+        ]
         return [tint(pixels, colour) if colour else pixels for pixels, colour in zip(drawn, self._tints, strict=True)]
 
     @property

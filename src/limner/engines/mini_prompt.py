@@ -38,6 +38,10 @@ class Reader:
         unseen = self._language(LANGUAGES[0]).unseen.get(style, ())
         return replace(scene, style=FLAT if any(thing.label in unseen for thing in scene.things) else style)
 
+    def mirrored(self, thing: Thing) -> bool:
+        """Whether the thing may look the other way: it has no writing on it, and no side that matters."""
+        return thing.label in self._language(LANGUAGES[0]).mirrored
+
     def spoken(self, scene: Scene) -> str:
         """The scene in words for people."""
         names = self._language(LANGUAGES[0]).spoken

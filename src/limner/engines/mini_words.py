@@ -65,6 +65,8 @@ class Language:
         self.spoken: dict[str, str] = table.get("spoken", {})
         # Manner of drawing -> labels that the weights never saw in it; English only.
         self.unseen: dict[str, frozenset[str]] = {style: frozenset(of) for style, of in table.get("unseen", {}).items()}
+        # Labels of what may look the other way; English only.
+        self.mirrored: frozenset[str] = frozenset(table.get("mirrored", ()))
         self._longest = max(len(phrase.split()) for phrase in self._exact)
 
     def read(self, words: list[str]) -> list[Found]:
