@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from concepts import Concept, load_concepts
-from limner.engines.mini_tint import HUES, SHADES
+from limner.engines.mini_tint import HUES
 
 # Icon set -> the style that its captions name, one of mini_scene.STYLES; None is the flat one, which they do not.
 STYLES = {"fluent-emoji-flat": None, "flag": None, "fluent-emoji": "3d", "noto": "cartoon"}
@@ -128,23 +128,6 @@ def dominant_hue(rgba: np.ndarray) -> str | None:
         if near > share:
             best, share = name, near
     return best
-
-
-def recolour(drawing: Drawing, name: str) -> np.ndarray:
-    """The drawing with its leading hue turned to `name`; other colours stay."""
-    rgba = drawing.pixels.copy()
-    hsv = to_hsv(np.ascontiguousarray(rgba[..., :3])).astype(int)
-    distance = np.abs((hsv[..., 0] * 360 / 255 - HUES[drawing.hue] + 180) % 360 - 180)
-    near = (distance < 35) & (hsv[..., 1] > 50)
-    if name in HUES:
-        turned = (hsv[..., 0] + (HUES[name] - HUES[drawing.hue]) * 255 / 360) % 255, hsv[..., 1], hsv[..., 2]
-    else:
-        hue, saturation, low, share = SHADES[name]
-        turned = hue * 255 / 360, hsv[..., 1] * saturation, low + hsv[..., 2] * share
-    for channel, values in enumerate(turned):
-        hsv[..., channel] = np.where(near, values, hsv[..., channel])
-    rgba[..., :3] = np.asarray(Image.fromarray(hsv.clip(0, 255).astype(np.uint8), "HSV").convert("RGB"))
-    return rgba
 
 
 def paste(canvas: np.ndarray, rgba: np.ndarray, centre: tuple[float, float], extent: float) -> None:

@@ -1,7 +1,4 @@
-"""The judge: names generated pictures with a classifier that never saw the model, and prints one table.
-
-The classifier learns the training drawings under heavy augmentation and is itself tested, first, on an icon set that
-neither it nor the model ever saw (twemoji). Its accuracy there bounds what it can say of the model.
+"""Lets the judge (judge.py) name generated pictures, and prints one table.
 
     python evaluate.py train --minutes 5 --out runs/first     # once
     python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
@@ -9,105 +6,29 @@ neither it nor the model ever saw (twemoji). Its accuracy there bounds what it c
 
 import argparse
 import asyncio
-import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import nn
 
-from checkpoint import Clock, arguments, half, load, save
-from data import HELD_OUT, STYLES, Drawings, dominant_hue
+from checkpoint import arguments, load
+from data import STYLES, Drawings, dominant_hue
+from judge import hits, judge_net, look, self_check, stack, train_judge
 from lexicon import names_of
 from limner.engines import mini_scene
 from limner.engines.mini_layout import GROUNDS
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_tint import HUES
 from limner.engines.mini_words import LANGUAGES
+from limner.sources import Source
+from limner.types import Image, ImageRequest
 from text import labels_of
 
-SIDE = 64
-
-
-def judge_net(classes: int) -> nn.Module:
-    """(B, 3, 64, 64) in 0..1 -> logits (B, classes)."""
-    layers: list[nn.Module] = []
-    widths = (3, 16, 32, 64, 128)
-    for before, after in itertools.pairwise(widths):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        layers += [nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 128, classes))
-
-
-def stack(drawings: Drawings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Premultiplied RGBA (M, 4, SIDE, SIDE) in 0..1 and their concepts (M,)."""
-    small = [np.asarray(Image.fromarray(d.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)) for d in drawings.items]
-    rgba = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
-    rgba[:, :3] *= rgba[:, 3:]
-    return rgba, torch.tensor([d.concept for d in drawings.items])
-
-
-def augment(rgba: torch.Tensor) -> torch.Tensor:
-    """Random size, place, turn, ground, hue, contrast and blur: (B, 4, S, S) -> (B, 3, S, S)."""
-    b = len(rgba)
-    scale = torch.empty(b).uniform_(1.0, 1.9)
-    angle = torch.randn(b) * 0.15
-    mirror = torch.where(torch.rand(b) < 0.3, -1.0, 1.0)
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    shift = torch.empty(b, 2).uniform_(-1, 1) * (scale[:, None] - 1) * 0.8
-    theta = torch.stack(
-        [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)], 1
-    )
-    moved = F.grid_sample(rgba, F.affine_grid(theta, rgba.shape, align_corners=False), align_corners=False)
-    plain = torch.where(torch.rand(b, 1) < 0.5, torch.ones(b, 3), torch.rand(b, 3))[..., None, None]
-    picture = moved[:, :3] + (1 - moved[:, 3:]) * plain
-    # Colours differ between icon sets more than shapes do: mix channels a little, and sometimes drop colour.
-    mix = torch.eye(3) + 0.12 * torch.randn(b, 3, 3)
-    picture = torch.einsum("bij,bjhw->bihw", mix, picture)
-    grey = picture.mean(1, keepdim=True).expand_as(picture)
-    picture = torch.where(torch.rand(b, 1, 1, 1) < 0.15, grey, picture)
-    soft = F.avg_pool2d(picture, 3, stride=1, padding=1)
-    return torch.where(torch.rand(b, 1, 1, 1) < 0.4, soft, picture).clamp(0, 1)
-
-
-def train_judge(args: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    known = Drawings(args.packages, args.cache, styles=tuple(STYLES))
-    rgba, concepts = stack(known)
-    net = judge_net(len(known.concepts))
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.05)
-    clock, step = Clock(args.minutes, tail=0.7), 0
-    while not clock.done():
-        for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * min(1, (step + 1) / 100) * clock.decay()
-        rows = torch.randint(len(rgba), (256,))
-        with half("cpu"):
-            logits = net(augment(rgba[rows]))
-        loss = F.cross_entropy(logits.float(), concepts[rows], label_smoothing=0.1)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        step += 1
-        if step % 100 == 0:
-            print(f"judge step {step} loss {loss.item():.3f} {clock}", flush=True)
-    save(args.out / "judge.pt", net, None, step)
-    print(self_check(net.eval(), args))
-
-
-@torch.no_grad()
-def self_check(net: nn.Module, args: argparse.Namespace) -> str:
-    """Top-1 and top-5 on drawings of an icon set that nothing here was trained on."""
-    rgba, concepts = stack(Drawings(args.packages, args.cache, styles=(HELD_OUT,)))
-    shrunk = F.interpolate(rgba, scale_factor=0.8, mode="area")
-    rgba = F.pad(shrunk, [(SIDE - shrunk.shape[-1]) // 2, (SIDE - shrunk.shape[-1] + 1) // 2] * 2)
-    best = net(rgba[:, :3] + 1 - rgba[:, 3:]).topk(5).indices
-    hits = best == concepts[:, None]
-    return (
-        f"judge on held-out {HELD_OUT}: top-1 {hits[:, 0].float().mean():.1%}, top-5 {hits.any(1).float().mean():.1%}"
-    )
+# Nouns that edits are judged by, and how much of a picture image-to-image may change.
+EDITED, STRENGTH = 60, 0.8
 
 
 class Model:
@@ -122,31 +43,25 @@ class Model:
 
     def draw(self, prompts: list[tuple[str, int]], **wishes) -> np.ndarray:
         """uint8 (P, 256, 256, 3) for (prompt, seed) pairs."""
-        from limner.types import Image as Drawn
+        return self.drawn([self.request(prompt, seed=seed, **wishes) for prompt, seed in prompts])
 
-        async def run() -> list[bytes]:
+    def request(self, prompt: str, **wishes) -> ImageRequest:
+        return self.card.request(prompt, **{"size": f"{self.side}x{self.side}"} | wishes)
+
+    def drawn(self, requests: list[ImageRequest]) -> np.ndarray:
+        """uint8 (P, H, W, 3) for requests of one size."""
+
+        async def run() -> list[np.ndarray]:
             out = []
             async with self.new_engine() as engine:
-                for prompt, seed in prompts:
-                    request = self.card.request(prompt, seed=seed, size=f"{self.side}x{self.side}", **wishes)
+                for request in requests:
                     async for event in engine.generate(request):
-                        if isinstance(event, Drawn):
-                            out.append(event.data)
+                        if isinstance(event, Image):
+                            pixels = np.frombuffer(event.data, np.uint8)
+                            out.append(pixels.reshape(request.height, request.width, 3))
             return out
 
-        pictures = [np.frombuffer(d, np.uint8).reshape(self.side, self.side, 3) for d in asyncio.run(run())]
-        return np.stack(pictures)
-
-
-def look(pictures: np.ndarray) -> torch.Tensor:
-    """uint8 (P, H, W, 3) -> what the judge takes, (P, 3, SIDE, SIDE)."""
-    return F.interpolate(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255, (SIDE, SIDE), mode="area")
-
-
-def hits(net: nn.Module, pictures: torch.Tensor, wanted: list[int], depth: int) -> float:
-    with torch.no_grad():
-        best = net(pictures).topk(depth).indices
-    return (best == torch.tensor(wanted)[:, None]).any(1).float().mean().item()
+        return np.stack(asyncio.run(run()))
 
 
 def nouns(drawings: Drawings, limit: int | None) -> list[int]:
@@ -156,14 +71,13 @@ def nouns(drawings: Drawings, limit: int | None) -> list[int]:
 
 
 def named(
-    model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None, style: str = ""
+    model: Model, net: nn.Module, drawings: Drawings, seeds: int, limit: int | None, style: str = "", **wishes
 ) -> dict[str, float]:
     """Top-1 and top-5 over `nouns`; how far off the nearest training drawing is, and how often it is of that noun."""
     order = nouns(drawings, limit)
     asked = [(f"a {drawings.concepts[i].label}{style}", seeds * i + s) for i in order for s in range(seeds)]
     wanted = [i for i in order for _ in range(seeds)]
-    pictures = model.draw(asked)
-    seen = look(pictures)
+    seen = look(model.draw(asked, **wishes))
     spread = seen.reshape(len(order), seeds, -1)
     apart = (spread[:, 0] - spread[:, -1]).abs().mean().item()
     rgba, concepts = stack(drawings)
@@ -174,6 +88,13 @@ def named(
         "top1": hits(net, seen, wanted, 1), "top5": hits(net, seen, wanted, 5), "seed distance": apart,
         "nearest drawing": near.values.mean().item() / known.shape[1], "is of it": right.float().mean().item(),
     }  # fmt: skip
+
+
+def seeds_apart(model: Model, drawings: Drawings) -> float:
+    """Mean distance, 0..1, between two seeds of one noun in one manner."""
+    asked = [f"a flat {drawings.concepts[i].label}" for i in nouns(drawings, 300)]
+    one, other = (look(model.draw([(prompt, seed) for prompt in asked])) for seed in (0, 2))
+    return (one - other).abs().mean().item()
 
 
 def languages(drawings: Drawings, packages: Path, limit: int) -> dict[str, float]:
@@ -233,6 +154,34 @@ def pairs(model: Model, net: nn.Module, drawings: Drawings, count: int) -> float
     return found / count
 
 
+def edits(model: Model, net: nn.Module, drawings: Drawings) -> dict[str, float]:
+    """What is asked for in an edit of another noun's picture, named: image-to-image, and beside it where a mask is."""
+    order = nouns(drawings, 300)[:: 300 // EDITED]
+    names = [drawings.concepts[i].label for i in order]
+    before = model.draw([(f"a flat {name}", k) for k, name in enumerate(names)])
+    wanted, labels = order[1:] + order[:1], names[1:] + names[:1]
+    side = model.side
+
+    def edited(pictures: list[np.ndarray], **wishes) -> np.ndarray:
+        requests = []
+        for k, (label, picture) in enumerate(zip(labels, pictures, strict=True)):
+            rgba = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+            source = Source(pixels=rgba.tobytes(), width=picture.shape[1], height=side)
+            requests.append(model.request(f"a {label}", seed=k, images=(source,), **wishes))
+        return model.drawn(requests)
+
+    whole = look(edited(list(before), strength=STRENGTH))
+    mask = np.zeros((side, 2 * side), np.uint8)
+    mask[:, side:] = 255
+    wide = [np.hstack([picture, np.full_like(picture, 255)]) for picture in before]
+    beside = look(edited(wide, mask=mask.tobytes(), size=f"{2 * side}x{side}")[:, :, side:])
+    return {
+        f"{way}, {depth} first": hits(net, seen, wanted, depth)
+        for way, seen in (("image-to-image", whole), ("in-painting", beside))
+        for depth in (1, 5)
+    }
+
+
 def judge(args: argparse.Namespace) -> None:
     drawings = Drawings(args.packages, args.cache, styles=tuple(STYLES))
     # The judge may know more than the weights.
@@ -247,8 +196,11 @@ def judge(args: argparse.Namespace) -> None:
     if args.all:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)
     table |= {f"300 nouns, {s}": named(model, net, drawings, 1, 300, f", {s}") for s in mini_scene.STYLES}
+    table |= {f"300 nouns, flat, {q}": named(model, net, drawings, 1, 300, ", flat", quality=q) for q in ("low", "high")}
     table["languages"] = languages(drawings, args.packages, 300)
+    table["seed distance, flat"] = seeds_apart(model, drawings)
     table["colour of things"] = tints(model, drawings, 20)
+    table["edits"] = edits(model, net, drawings)
     table |= {"ground colour": grounds(model), "pairs, both in top-5": pairs(model, net, drawings, 100)}
     print(json.dumps(table, indent=2))
 

@@ -32,6 +32,11 @@ FACES, SIGNS, FLAGS = 0, 8, 9
 SPELT = ("脸", "顔", "猫", "心", "はーと", "矢印", "箭头", "まーく", "符号")
 # What a flag of no country is drawn as.
 FLAG = "triangular flag"
+# Countries that have an article in English.
+ARTICLE = re.compile(
+    "^(United|U.S.|European|Vatican|Isle|British|French Southern)|(Islands|Republic|Territories|Netherlands)$|"
+    "^(Philippines|Bahamas|Gambia|Maldives|Seychelles|Comoros)$"
+)
 # English labels that are said of anything.
 VAGUE = ("plus", "minus", "multiply", "divide", "registered", "information", "prohibited")
 
@@ -57,16 +62,16 @@ def names_of(packages: Path, code: str, concepts: list[Concept]) -> tuple[dict[s
 
 
 def countries_of(packages: Path, code: str, concepts: list[Concept]) -> dict[str, str]:
-    """Folded name of a country -> label of its flag."""
+    """Label of a flag -> its country as CLDR writes it: "France"."""
     path = packages / f"cldr-annotations-derived-full/annotationsDerived/{code}/annotations.json"
     table = json.loads(path.read_text())["annotationsDerived"]["annotations"]
-    names: dict[str, str] = {}
-    for concept in concepts:
-        # "flag: France"
-        told = table.get(concept.character, {}).get("tts", []) if concept.group == FLAGS else []
-        for name in _phrases([text.partition(":")[2] for text in told])[:1]:
-            names.setdefault(name, concept.label)
-    return names
+    # "flag: Myanmar (Burma)"
+    told = {c.label: table.get(c.character, {}).get("tts", []) for c in concepts if c.group == FLAGS}
+    return {label: PARTED.split(text)[1].strip() for label, texts in told.items() for text in texts[:1]}
+
+
+def flag_of(country: str) -> str:
+    return f"flag of {'the ' if ARTICLE.search(country) else ''}{country}"
 
 
 def _phrases(texts: list[str]) -> list[str]:
@@ -125,13 +130,15 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
     exact, stems = terms_of(table)
     names, keywords = names_of(packages, code, concepts)
     countries = countries_of(packages, code, concepts)
+    lands = {phrase: label for label, country in countries.items() for phrase in _phrases([country])}
     if code == "en":
         names = {" ".join(split(c.label)): c.label for c in concepts} | names
         names = {name: label for name, label in names.items() if name not in VAGUE}
-        several = {plural(name) for name in names if plural(name) != name}
+        singular = [*names, *(word for words in load_everyday().values() for word in words)]
+        several = {plural(name) for name in singular if plural(name) != name}
         said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
         # "Japan" is not a map, it is a flag.
-        said = {word: label for word, label in said.items() if word not in countries}
+        said = {word: label for word, label in said.items() if word not in lands}
         names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
     extra = {label: words for label, words in table.get("things", {}).items() if label in known}
     names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
@@ -148,7 +155,7 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
             senses.setdefault("thing", FLAG)
         if senses.get("country", "") not in known:
             senses.pop("country", None)
-    for phrase, label in countries.items():
+    for phrase, label in lands.items():
         if not {"fill", "place"} & exact[phrase].keys():
             exact[phrase].setdefault("country", label)
     for keyword, labels in keywords.items():
@@ -159,7 +166,7 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
     whole: dict = {}
     if code == "en":
         whole = {
-            "spoken": table["spoken"],
+            "spoken": table["spoken"] | {label: flag_of(country) for label, country in countries.items()},
             "unseen": unseen(packages, concepts),
             "mirrored": mirrored(packages, concepts, table),
         }

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data import Drawing, Drawings, paste, recolour
+from data import Drawing, Drawings, paste
 from limner.engines.mini_layout import DRAWN
 from limner.engines.mini_scene import TINTS, Scene, Thing
+from limner.engines.mini_tint import tint
 
 # What people ask for first is shown more often.
 FAVOURITES = frozenset(
@@ -55,7 +56,7 @@ class Composer:
 
     def scene(self, rng: np.random.Generator) -> Painted:
         drawing = self.drawings.items[self._deal(rng)]
-        colour = str(rng.choice(TINTS)) if drawing.hue and rng.random() < TINTED else None
+        colour = str(rng.choice(TINTS)) if rng.random() < TINTED else None
         thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
         scene = Scene(things=(thing,), style=drawing.style)
         return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
@@ -70,8 +71,9 @@ class Composer:
     def _paint(self, scene: Scene, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
         """uint8 (size, size, 3)."""
         canvas = np.full((self.size, self.size, 3), 255, np.float32)
-        colour = scene.things[0].colour
-        rgba = recolour(drawing, colour) if colour and drawing.hue != colour else drawing.pixels
         moved = rng.uniform(-0.015, 0.015, 3)
-        paste(canvas, rgba, (0.5 + moved[0], 0.5 + moved[1]), DRAWN * (1 + moved[2]))
-        return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+        paste(canvas, drawing.pixels, (0.5 + moved[0], 0.5 + moved[1]), DRAWN * (1 + moved[2]))
+        pixels = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+        # The edits of the engine ask the model itself for colours.
+        colour = scene.things[0].colour
+        return tint(pixels, colour) if colour else pixels

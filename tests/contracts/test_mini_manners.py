@@ -1,4 +1,4 @@
-"""Where a prompt names no manner of drawing the seed chooses one, so that pictures of one request differ."""
+"""What the seed chooses where a prompt does not say: the manner of drawing, and which way a thing looks."""
 
 from collections.abc import AsyncIterator
 
@@ -21,16 +21,34 @@ async def drawn(engine: MiniEngine, prompt: str, **wishes: object) -> list[Image
     return sorted(images, key=lambda image: image.index)
 
 
-def apart(one: Image, other: Image) -> float:
+def pixels_of(image: Image) -> np.ndarray:
+    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3).astype(float)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
     """Mean difference of two pictures, of 255."""
-    pixels = (np.frombuffer(image.data, np.uint8).astype(float) for image in (one, other))
-    return float(np.abs(np.subtract(*pixels)).mean())
+    return float(np.abs(one - other).mean())
 
 
 async def test_pictures_of_one_request_differ_and_say_how(engine: MiniEngine) -> None:
-    flat, solid, again, _ = await drawn(engine, "a red apple", n=4, seed=6)
-    assert (flat.prompt, solid.prompt) == ("a red apple, flat", "a red apple, 3d")
-    assert apart(flat, solid) > 1.5 * apart(flat, again)
+    pictures = await drawn(engine, "a cat", n=4, seed=4)
+    assert [picture.prompt for picture in pictures] == 2 * ["a cat, flat", "a cat, 3d"]
+    flat, solid, turned, turned_solid = (pixels_of(picture) for picture in pictures)
+    noise = apart(flat, turned[:, ::-1])
+    assert min(apart(flat, solid), apart(turned, turned_solid)) > 1.5 * noise
+    assert min(apart(flat, turned), apart(solid, turned_solid)) > 4 * noise
+
+
+async def test_what_has_writing_on_it_is_never_turned(engine: MiniEngine) -> None:
+    for thing in ("school", "question mark", "right arrow"):
+        one, other = (pixels_of(picture) for picture in await drawn(engine, f"a flat {thing}", n=3, seed=4)[::2])
+        assert apart(one, other) < apart(one, other[:, ::-1]), thing
+
+
+async def test_several_of_one_kind_need_not_look_one_way(engine: MiniEngine) -> None:
+    (picture,) = await drawn(engine, "two flat cats", seed=6)
+    left, right = np.hsplit(pixels_of(picture), 2)
+    assert apart(left, right) > 4 * apart(left, right[:, ::-1])
 
 
 @pytest.mark.parametrize("seed", [6, 7])

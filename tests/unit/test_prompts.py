@@ -31,6 +31,8 @@ def understood(reader: Reader, prompt: str) -> str | None:
         ("seven cats", "seven cats"),
         ("5 cats", "five cats"),
         ("a dozen eggs", "nine eggs"),
+        ("three cups of coffee", "three cups of coffee"),
+        ("two unicorns and a unicorn", "two unicorns and a unicorn"),
         ("a cat, 3D render", "a cat, 3d"),
         ("a cartoon dog on a red background", "a dog on a red background, cartoon"),
         ("flat vector icon of a house", "a house, flat"),
@@ -82,6 +84,38 @@ def test_english(reader: Reader, prompt: str, meaning: str | None) -> None:
     ],
 )
 def test_other_languages(reader: Reader, prompt: str, meaning: str) -> None:
+    assert understood(reader, prompt) == meaning
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meaning"),
+    [
+        ("the flag of France", "a flag of France"),
+        ("a big German flag on grass", "a big flag of Germany on grass"),
+        ("flags of Brazil and Argentina", "a flag of Brazil and a flag of Argentina"),
+        ("two Japan flags", "two flags of Japan"),
+        ("USA flag", "a flag of the United States"),
+        ("flag of Turkey", "a flag of Türkiye"),
+        ("флаг Франции", "a flag of France"),
+        ("bandera de España", "a flag of Spain"),
+        ("le drapeau allemand", "a flag of Germany"),
+        ("Flagge von Japan", "a flag of Japan"),
+        ("bandeira do Brasil", "a flag of Brazil"),
+        ("法国国旗", "a flag of France"),
+        ("日本の国旗", "a flag of Japan"),
+        ("علم فرنسا", "a flag of France"),
+        ("भारत का झंडा", "a flag of India"),
+        # Nothing else is asked for.
+        ("Ukraine", "a flag of Ukraine"),
+        # Where something is, a country is only where it stands, and a bird is a bird.
+        ("a cat in Japan", "a cat"),
+        ("a turkey", "a turkey"),
+        ("french fries", "a portion of fries"),
+        ("a red flag", "a red triangular flag"),
+        ("a white flag", "a white flag"),
+    ],
+)
+def test_countries_are_flags(reader: Reader, prompt: str, meaning: str) -> None:
     assert understood(reader, prompt) == meaning
 
 
@@ -151,9 +185,10 @@ def test_what_was_understood_is_understood_again(reader: Reader) -> None:
 def test_every_thing_is_read_again_in_the_words_in_which_it_is_told(reader: Reader) -> None:
     """`revised_prompt`, asked for again, is the same picture."""
     english = Language("en")
-    labels = {senses["thing"] for senses in english._exact.values() if "thing" in senses}
+    kinds = ("thing", "country")
+    labels = {senses[kind] for senses in english._exact.values() for kind in kinds if kind in senses}
     scenes = [Scene(things=(Thing(label=label),)) for label in sorted(labels)]
-    assert len(scenes) > 600
+    assert len(scenes) > 1600
     assert [scene for scene in scenes if reader.read(reader.spoken(scene)) != scene] == []
 
 

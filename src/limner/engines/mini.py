@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from limner.engines.mini_graphs import Embedding
 
 ABOUT = (
-    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 1,400 "
+    "A small model of our own, made for this package: a miniature of FLUX.1's architecture that draws some 1,650 "
     "everyday things in the manner of emoji: flat, in 3D or as a cartoon. Several things, and things on a ground or in "
     "a place, are drawn one by one and laid out. "
     "It reads ten languages; what it does not know it takes for the nearest thing that it knows, and revised_prompt "

@@ -36,6 +36,10 @@ FLAT = "flat"
 STYLES = (FLAT, "3d", "cartoon")
 # Nouns that are written with a vowel and said without: "a unicorn".
 CONSONANTS = ("uni", "ukr", "uga", "uru", "euro", "one-")
+# Nouns whose plural is the same.
+SAME = (
+    "books", "deer", "eyes", "fish", "glasses", "headphones", "jeans", "scissors", "sheep", "shorts", "sunglasses",
+)  # fmt: skip
 # Name of a place or a time -> how a caption says it.
 PLACES: Mapping[str, str] = MappingProxyType(
     {
@@ -87,16 +91,16 @@ class Scene:
 
     def caption(self) -> str:
         """ "a red car on a blue background, 3d", as the model has learnt it: labels in the singular, flat unsaid."""
-        text = self._text(lambda thing: thing.label)
+        text = self._text(lambda thing: thing.label, spelt_article)
         return text if self.style in (None, FLAT) else f"{text}, {self.style}"
 
     def said(self, noun: Callable[[Thing], str]) -> str:
         """The same for people, who call a thing `noun` of it; asked for again, it is the same scene."""
-        text = self._text(noun)
+        text = self._text(noun, article)
         return f"{text}, {self.style}" if self.style else text
 
-    def _text(self, noun: Callable[[Thing], str]) -> str:
-        named = [_named(thing, noun(thing)) for thing in self.things]
+    def _text(self, noun: Callable[[Thing], str], article: Callable[[str], str]) -> str:
+        named = [_named(thing, noun(thing), article) for thing in self.things]
         if self.stacked and len(named) == 2:
             text = " on ".join(named)
         else:
@@ -110,21 +114,30 @@ class Scene:
         return text
 
 
-def _named(thing: Thing, noun: str) -> str:
+def _named(thing: Thing, noun: str, article: Callable[[str], str]) -> str:
     words = [word for word in (thing.size, thing.colour) if word]
     first = NUMBERS[thing.count] if thing.count > 1 else article(words[0] if words else noun)
     return " ".join([first, *words, noun])
 
 
+def spelt_article(noun: str) -> str:
+    """ "a" or "an" by the first letter, as the model has learnt it: "an unicorn"."""
+    return "an" if noun[:1] in "aeiou" else "a"
+
+
 def article(noun: str) -> str:
-    """ "a" or "an"."""
-    return "an" if noun[:1] in "aeiou" and not noun.startswith(CONSONANTS) else "a"
+    """ "a" or "an", for people."""
+    return "a" if noun.startswith(CONSONANTS) else spelt_article(noun)
 
 
 def plural(noun: str) -> str:
     """The plural of an English noun, by the rules; good enough to be read."""
+    for joint in (" of ", " with ", " in ", " on "):
+        head, joined, rest = noun.partition(joint)
+        if joined:
+            return f"{plural(head)}{joint}{rest}"
     head, _, last = noun.rpartition(" ")
-    if last in ("fish", "sheep", "deer", "glasses", "sunglasses", "jeans", "shorts", "headphones", "scissors"):
+    if last in SAME:
         made = last
     elif last.endswith(("s", "x", "ch", "sh")):
         made = f"{last}es"
