@@ -1,7 +1,7 @@
 """Lets the judge (judge.py) name generated pictures, and prints one table.
 
-    python evaluate.py train --minutes 5 --out runs/first     # once
-    python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
+python evaluate.py train --minutes 5 --out runs/first     # once
+python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
 """
 
 import argparse
@@ -196,7 +196,9 @@ def judge(args: argparse.Namespace) -> None:
     if args.all:
         table["all concepts"] = named(model, net, drawings, args.seeds, None)
     table |= {f"300 nouns, {s}": named(model, net, drawings, 1, 300, f", {s}") for s in mini_scene.STYLES}
-    table |= {f"300 nouns, flat, {q}": named(model, net, drawings, 1, 300, ", flat", quality=q) for q in ("low", "high")}
+    table |= {
+        f"300 nouns, flat, {q}": named(model, net, drawings, 1, 300, ", flat", quality=q) for q in ("low", "high")
+    }
     table["languages"] = languages(drawings, args.packages, 300)
     table["seed distance, flat"] = seeds_apart(model, drawings)
     table["colour of things"] = tints(model, drawings, 20)

@@ -22,6 +22,8 @@ from scenes import FAVOURITES
 from text import labels_of
 
 HERE = Path(__file__).parent
+# What each phrase can be: its senses, by kind.
+Phrases = dict[str, dict[str, str]]
 # A keyword of more things than this names a kind ("animal"), not a thing.
 SHARED = 4
 # What parts CLDR's names: "Herz (Organ)".
@@ -102,7 +104,7 @@ def owner(keyword: str, labels: list[str], names: dict[str, str], everyday: set[
     return min(labels, key=len) if len(labels) <= SHARED else None
 
 
-def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+def terms_of(table: dict) -> tuple[Phrases, Phrases]:
     """Exact phrases and stems of terms.toml with their senses."""
     exact: dict[str, dict[str, str]] = defaultdict(dict)
     stems: dict[str, dict[str, str]] = {}
@@ -125,44 +127,18 @@ def terms_of(table: dict) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
 def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
     """`known`: labels that the weights can draw."""
     concepts = [concept for concept in load_concepts(packages) if concept.label in known]
-    everyday = {label.lower() for label in load_everyday()}
     table = tomllib.loads((HERE / "terms.toml").read_text())[code]
     exact, stems = terms_of(table)
     names, keywords = names_of(packages, code, concepts)
     countries = countries_of(packages, code, concepts)
     lands = {phrase: label for label, country in countries.items() for phrase in _phrases([country])}
     if code == "en":
-        names = {" ".join(split(c.label)): c.label for c in concepts} | names
-        names = {name: label for name, label in names.items() if name not in VAGUE}
-        singular = [*names, *(word for words in load_everyday().values() for word in words)]
-        several = {plural(name) for name in singular if plural(name) != name}
-        said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
-        # "Japan" is not a map, it is a flag.
-        said = {word: label for word, label in said.items() if word not in lands}
-        names = {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
+        names = in_english(names, concepts, lands)
     extra = {label: words for label, words in table.get("things", {}).items() if label in known}
     names |= {" ".join(split(word)): label for label, words in extra.items() for word in words}
-    for phrase, label in names.items():
-        # A word that only fills, or that is a number, a size or a style, is no thing.
-        if not {"fill", "number", "on", "under", "style", "size"} & exact[phrase].keys():
-            exact[phrase]["thing"] = label
-    if code == "en":
-        for phrase in names:
-            if plural(phrase) not in names:
-                exact[plural(phrase)].setdefault("things", names[phrase])
-    for senses in [*exact.values(), *stems.values()]:
-        if "flag" in senses and FLAG in known:
-            senses.setdefault("thing", FLAG)
-        if senses.get("country", "") not in known:
-            senses.pop("country", None)
-    for phrase, label in lands.items():
-        if not {"fill", "place"} & exact[phrase].keys():
-            exact[phrase].setdefault("country", label)
-    for keyword, labels in keywords.items():
-        label = owner(keyword, labels, names, everyday)
-        stemmed = any(keyword.startswith(stem) and len(keyword) - len(stem) <= ENDING for stem in stems)
-        if label and not exact[keyword] and not stemmed:
-            exact[keyword]["thing"] = label
+    add_things(exact, names, several=code == "en")
+    add_flags(exact, stems, lands, known)
+    add_keywords(exact, stems, owned(keywords, names))
     whole: dict = {}
     if code == "en":
         whole = {
@@ -174,6 +150,56 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
         "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
         "stems": {stem: senses for stem, senses in stems.items() if senses},
     }
+
+
+def add_things(exact: Phrases, names: dict[str, str], *, several: bool) -> None:
+    """Names, and their plurals where `several`."""
+    for phrase, label in names.items():
+        # A word that only fills, or that is a number, a size or a style, is no thing.
+        if not {"fill", "number", "on", "under", "style", "size"} & exact[phrase].keys():
+            exact[phrase]["thing"] = label
+    for phrase in names if several else ():
+        if plural(phrase) not in names:
+            exact[plural(phrase)].setdefault("things", names[phrase])
+
+
+def add_flags(exact: Phrases, stems: Phrases, lands: dict[str, str], known: frozenset[str]) -> None:
+    """Countries, and what a flag without one is."""
+    for senses in [*exact.values(), *stems.values()]:
+        if "flag" in senses and FLAG in known:
+            senses.setdefault("thing", FLAG)
+        if senses.get("country", "") not in known:
+            senses.pop("country", None)
+    for phrase, label in lands.items():
+        if not {"fill", "place"} & exact[phrase].keys():
+            exact[phrase].setdefault("country", label)
+
+
+def add_keywords(exact: Phrases, stems: Phrases, keywords: dict[str, str]) -> None:
+    """What nothing else has claimed."""
+    for keyword, label in keywords.items():
+        stemmed = any(keyword.startswith(stem) and len(keyword) - len(stem) <= ENDING for stem in stems)
+        if not exact[keyword] and not stemmed:
+            exact[keyword]["thing"] = label
+
+
+def in_english(names: dict[str, str], concepts: list[Concept], lands: dict[str, str]) -> dict[str, str]:
+    """CLDR's `names`, and labels, everyday words and rare keywords besides."""
+    names = {" ".join(split(c.label)): c.label for c in concepts} | names
+    names = {name: label for name, label in names.items() if name not in VAGUE}
+    singular = [*names, *(word for words in load_everyday().values() for word in words)]
+    several = {plural(name) for name in singular if plural(name) != name}
+    said = {" ".join(split(w)): c.label for c in concepts for w in c.names if w.split()[0] not in COLOURS}
+    # "Japan" is not a map, it is a flag.
+    said = {word: label for word, label in said.items() if word not in lands}
+    return {name: label for name, label in (said | names).items() if name not in several or name in said.values()}
+
+
+def owned(keywords: dict[str, list[str]], names: dict[str, str]) -> dict[str, str]:
+    """Keyword -> the label that it names."""
+    everyday = {label.lower() for label in load_everyday()}
+    found = {keyword: owner(keyword, labels, names, everyday) for keyword, labels in keywords.items()}
+    return {keyword: label for keyword, label in found.items() if label}
 
 
 def unseen(packages: Path, concepts: list[Concept]) -> dict[str, list[str]]:
