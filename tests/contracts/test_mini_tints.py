@@ -8,6 +8,7 @@ import pytest
 
 from limner.engines.mini import MiniEngine
 from limner.engines.mini_tint import HUES
+from limner.sources import Source
 from limner.types import Image
 
 # One that a hue leads, and one that is grey.
@@ -59,3 +60,18 @@ async def test_colours_without_a_hue(engine: MiniEngine) -> None:
     for colour, low, high in (("brown", 60, 150), ("gray", 90, 190), ("black", 0, 90), ("white", 190, 256)):
         body = (await drawn(engine, f"a {colour} car"))[140:170, 90:170].mean()
         assert low <= body < high, colour
+
+
+async def test_an_edit_has_the_colour_and_the_ground_that_were_asked_for(engine: MiniEngine) -> None:
+    before = await drawn(engine, "a car")
+    rgba = np.dstack([before, np.full(before.shape[:2], 255, np.uint8)])
+    source = Source(pixels=rgba.tobytes(), width=256, height=256)
+    blue = await drawn(engine, "a blue car", images=(source,), strength=0.5)
+    assert share(blue, "blue") > 0.45
+    assert (blue[4:20, 4:-4] > 235).all()
+    on_pink = await drawn(engine, "a car on a pink background", images=(source,), strength=0.5)
+    assert share(on_pink[8:32], "pink") > 0.95
+    # The car is what it is without.
+    plain = await drawn(engine, "a car", images=(source,), strength=0.5)
+    middle = np.s_[140:170, 90:170]
+    assert np.abs(plain[middle].astype(int) - on_pink[middle]).mean() < 4

@@ -17,7 +17,7 @@ from limner.engines.mini_batch import MOST, Batch
 from limner.engines.mini_drawing import Drawing
 from limner.engines.mini_edit import Edit, canvas_of, crop, free_cells, skipped_steps, square_of
 from limner.engines.mini_graphs import ENCODER, Graphs
-from limner.engines.mini_layout import GROUNDS, composed, parts
+from limner.engines.mini_layout import composed, parts
 from limner.engines.mini_patch import Patch, patch_of
 from limner.engines.mini_prompt import Reader
 from limner.engines.mini_sampler import Sample, advance, noise_of, pack, sigmas_of
@@ -154,9 +154,10 @@ class MiniEngine:
             # What surrounds the patch is its ground.
             scene = replace(scene, ground=None, side=None)
         elif scene and edit and one_by_one:
-            # Such weights know one thing, on white or on a colour.
+            # Such weights know one thing in its own colours.
             thing = replace(scene.things[0], count=1, size=None)
-            scene = Scene(things=(thing,), ground=scene.ground if scene.ground in GROUNDS else None, style=scene.style)
+            scene = Scene(things=(thing,), ground=scene.ground, style=scene.style)
+            edit = replace(edit, colour=thing.colour, ground=scene.ground)
         if scene and (patch or edit):
             # What is drawn into a picture does not change its manner from seed to seed.
             scene = replace(scene, style=scene.style or FLAT)
@@ -168,7 +169,7 @@ class MiniEngine:
         negative = unwanted.caption() if unwanted else request.negative_prompt
         sigmas = sigmas_of(request.num_inference_steps, self._graphs.facts["shift"])
         pictures = [
-            self._picture(request, index, parts(each) if each and apart else [each], negative, sigmas, edit)
+            self._picture(request, index, parts(each) if each and one_by_one else [each], negative, sigmas, edit)
             for index, each in enumerate(styled)
         ]
         # What each sample is turned to; None stays as it is drawn.

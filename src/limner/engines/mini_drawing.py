@@ -7,6 +7,7 @@ from limner.engines.mini_edit import Edit
 from limner.engines.mini_layout import DRAWN, lay_out, spots
 from limner.engines.mini_matte import cut_out, cut_out_of_edit
 from limner.engines.mini_patch import Patch
+from limner.engines.mini_repaint import repaint
 from limner.engines.mini_sampler import Sample
 from limner.engines.mini_scene import Scene
 from limner.engines.mini_tint import tint
@@ -86,7 +87,9 @@ class Drawing:
         request = self._request
         clear = request.background == "transparent"
         if self._edit:
-            finish = cut_out_of_edit(self._edit, drawn[0], request) if clear else self._edit.finish(drawn[0])
+            ground = None if clear else self._edit.ground
+            made = repaint(drawn[0], self._edit.colour, ground, request.strength)
+            finish = cut_out_of_edit(self._edit, made, request) if clear else self._edit.finish(made)
         elif self._scene and self._patch:
             finish = self._patch.finish(lay_out(self._scene, drawn, *self._patch.box[2:], clear=True))
         elif self._scene:

@@ -40,6 +40,9 @@ class Edit:
     free: "NDArray[np.float32]"
     # Steps of the schedule that are left out.
     skipped: int
+    # What the thing and the ground are turned to after drawing, one of TINTS and one of COLOURS or PLACES.
+    colour: str | None = None
+    ground: str | None = None
 
     def begin(self, noise: "NDArray[np.float32]", sigma: "np.float32") -> "NDArray[np.float32]":
         """The source with as much noise as the schedule has at `sigma`."""
