@@ -1,7 +1,7 @@
 """Drawings and scenes: what limner-mini is trained on.
 
-`Drawings` renders the SVG bodies of the icon sets once, at one size, with alpha. `compose` lays them out as a
-scene with a caption. Everything is a function of a numpy Generator, so a seed gives the same data anywhere.
+`Drawings` renders the SVG bodies of the icon sets once, at one size, with alpha. scenes.py lays
+them down. Everything is a function of a numpy Generator, so a seed gives the same data anywhere.
 """
 
 import json
@@ -34,8 +34,6 @@ class Drawing:
     style: str | None
     # uint8 RGBA, straight alpha, shape (size, size, 4).
     pixels: np.ndarray
-    # Name of the colour that most of it has, or None when no hue leads.
-    hue: str | None
 
 
 def render_svg(icon: dict, size: int) -> np.ndarray:
@@ -66,7 +64,7 @@ class Drawings:
                 manner = STYLES.get(style) if drawn else None
                 if manner == "cartoon" and not self.concepts[concept].common:
                     continue
-                drawn.append(Drawing(concept=int(concept), style=manner, pixels=rgba, hue=dominant_hue(rgba)))
+                drawn.append(Drawing(concept=int(concept), style=manner, pixels=rgba))
         self.items = [item for drawn in self.by_concept.values() for item in drawn]
         self.by_label = {c.label: i for i, c in enumerate(self.concepts)}
 

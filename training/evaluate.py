@@ -124,12 +124,12 @@ def grounds(model: Model) -> float:
 
 
 def tints(model: Model, drawings: Drawings, count: int) -> float:
-    """Share of "a <colour> X, flat" in which that hue leads, over nouns that training turned to other colours."""
+    """Share of "a <colour> X, flat" in which that hue leads, over nouns whose drawing has a hue that leads."""
     turned = [
-        drawings.concepts[i].label for i in nouns(drawings, None)
-        if drawings.concepts[i].common and drawings.by_concept[i][0].hue
-    ][:: max(1, 300 // count)]  # fmt: skip
-    asked = [(colour, label) for label in turned[:count] for colour in HUES if not label.startswith(colour)]
+        drawings.concepts[i].label for i in nouns(drawings, 300) if dominant_hue(drawings.by_concept[i][0].pixels)
+    ]  # fmt: skip
+    some = turned[:: max(1, len(turned) // count)][:count]
+    asked = [(colour, label) for label in some for colour in HUES if not label.startswith(colour)]
     pictures = model.draw([(f"a {colour} {label}, flat", k) for k, (colour, label) in enumerate(asked)])
     seen = np.where((255 - pictures.min(-1, keepdims=True)) > 40, 255, 0).astype(np.uint8)
     found = [dominant_hue(np.concatenate(pair, -1)) for pair in zip(pictures, seen, strict=True)]

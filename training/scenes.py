@@ -12,8 +12,7 @@ import numpy as np
 
 from data import Drawing, Drawings, paste
 from limner.engines.mini_layout import DRAWN
-from limner.engines.mini_scene import TINTS, Scene, Thing
-from limner.engines.mini_tint import tint
+from limner.engines.mini_scene import Scene, Thing
 
 # What people ask for first is shown more often.
 FAVOURITES = frozenset(
@@ -26,10 +25,6 @@ FAVOURITES = frozenset(
 )  # fmt: skip
 # How often each style is drawn; the flat one is what a bare prompt asks for.
 SHARES = {None: 0.4, "3d": 0.3, "cartoon": 0.4}
-# Of the scenes: things turned to another colour.
-TINTED = 0.06
-
-
 # Drawings dealt before the deck is shuffled anew.
 DECK = 6000
 
@@ -56,10 +51,8 @@ class Composer:
 
     def scene(self, rng: np.random.Generator) -> Painted:
         drawing = self.drawings.items[self._deal(rng)]
-        colour = str(rng.choice(TINTS)) if rng.random() < TINTED else None
-        thing = Thing(label=self.drawings.concepts[drawing.concept].label, colour=colour)
-        scene = Scene(things=(thing,), style=drawing.style)
-        return Painted(pixels=self._paint(scene, drawing, rng), scene=scene)
+        thing = Thing(label=self.drawings.concepts[drawing.concept].label)
+        return Painted(pixels=self._paint(drawing, rng), scene=Scene(things=(thing,), style=drawing.style))
 
     def _deal(self, rng: np.random.Generator) -> int:
         """The next drawing of a shuffled deck that holds each as often as its share, so that none is missed long."""
@@ -68,12 +61,9 @@ class Composer:
             self._deck = rng.permutation(np.searchsorted(self._shares, cards)).tolist()
         return min(self._deck.pop(), len(self._shares) - 1)
 
-    def _paint(self, scene: Scene, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
+    def _paint(self, drawing: Drawing, rng: np.random.Generator) -> np.ndarray:
         """uint8 (size, size, 3)."""
         canvas = np.full((self.size, self.size, 3), 255, np.float32)
         moved = rng.uniform(-0.015, 0.015, 3)
         paste(canvas, drawing.pixels, (0.5 + moved[0], 0.5 + moved[1]), DRAWN * (1 + moved[2]))
-        pixels = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
-        # The edits of the engine ask the model itself for colours.
-        colour = scene.things[0].colour
-        return tint(pixels, colour) if colour else pixels
+        return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)

@@ -17,7 +17,7 @@ from limner.engines.mini_scene import COLOURS, NUMBERS, PLACES, SIDES, SIZES, ST
 PAD, END, START = "<pad>", "</s>", "<s>"
 # Pieces of BPE, and room for the labels after them.
 PIECES, VOCABULARY = 512, 2048
-# Padded length that the model is trained with: a red thing in 3D takes all of it, and grounds are the engine's.
+# Padded length that the model is trained with: colours and grounds are the engine's.
 LENGTH = 8
 
 
