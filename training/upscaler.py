@@ -6,15 +6,19 @@ sharp picture halved, so that it can be applied to its own result. All convoluti
 (pixel-shuffle, arXiv:1609.05158).
 
     python upscaler.py --minutes 15 --out runs/first        # after `autoencoder.py outer`
+    python upscaler.py --begin ../src/limner/mini/upscaler.onnx        # a new run that takes a graph's weights up
 """
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from onnx import numpy_helper
 from torch import nn
 
 from autoencoder import INNER, LATENT_NOISE, OUTER, OUTER_SIZE, build, edges, encode, to_tensor
@@ -50,6 +54,18 @@ class Upscaler(nn.Module):
             x = x + second(F.relu(first(x)))
         plain = F.interpolate(pictures, scale_factor=2.0, mode="bilinear", align_corners=False)
         return plain + F.pixel_shuffle(self.leave(F.relu(x)), 4)
+
+
+def weights_of(graph: Path) -> dict[str, torch.Tensor]:
+    """The state dict of the upscaler that a graph was exported from; export.py names its eight bits."""
+    parts = {part.name.removeprefix("upscaler."): part for part in onnx.load(str(graph)).graph.initializer}
+    arrays = {name: torch.from_numpy(numpy_helper.to_array(part).copy()).float() for name, part in parts.items()}
+    whole = {
+        name.removesuffix(".bytes"): value * arrays[name.replace(".bytes", ".scale")]
+        for name, value in arrays.items()
+        if name.endswith(".bytes")
+    }
+    return whole | {name: value for name, value in arrays.items() if name.endswith(".bias")}
 
 
 class Pairs:
@@ -104,6 +120,8 @@ def train(args: argparse.Namespace) -> None:
     model = Upscaler().to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
     step = first = load(args.out / "upscaler.pt", model, optimiser)
+    if args.begin and not step:
+        model.load_state_dict(weights_of(args.begin))
     clock, seen = Clock(args.minutes), []
     while not clock.done():
         for group in optimiser.param_groups:
@@ -133,6 +151,7 @@ def train(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--begin", type=Path, help="graph whose weights a new run takes up")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--lr", type=float, default=1e-3)
