@@ -21,7 +21,7 @@ WIDTH, HEIGHT, GAP = 416, 256, 12
 ROWS = (
     ("a red apple on a blue background", "a yellow star", (6, 20, 116, 130), 7),
     ("a house on a green background", "a sun", (300, 10, 410, 120), 3),
-    ("a cat on a white background", "a red apple", (290, 130, 410, 250), 5),
+    ("a cat on a white background", "a red apple", (290, 130, 410, 250), 9),
 )
 
 

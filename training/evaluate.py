@@ -81,7 +81,9 @@ def named(
     spread = seen.reshape(len(order), seeds, -1)
     apart = (spread[:, 0] - spread[:, -1]).abs().mean().item()
     rgba, concepts = stack(drawings)
-    known = F.interpolate(rgba[:, :3] + 1 - rgba[:, 3:], (16, 16), mode="area").flatten(1)
+    known = F.interpolate(rgba[:, :3] + 1 - rgba[:, 3:], (16, 16), mode="area")
+    # Pictures may look the other way.
+    known, concepts = torch.cat([known, known.flip(3)]).flatten(1), concepts.repeat(2)
     near = torch.cdist(F.interpolate(seen, (16, 16), mode="area").flatten(1), known, p=1).min(1)
     right = concepts[near.indices] == torch.tensor(wanted)
     return {

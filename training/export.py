@@ -35,8 +35,8 @@ QUALITY_STEPS = {"low": 2, "medium": 4, "high": 16}
 GUIDANCE = 1.0
 # Whether the engine draws the things of a scene one by one: until the judge finds both of two without it.
 ONE_BY_ONE = True
-# Manners among which the seed chooses where a prompt names none. Cartoons are drawn too badly yet (LOG.md, 2026-11-26).
-SEED_STYLES = ("flat", "3d")
+# Manners among which the seed chooses where a prompt names none.
+SEED_STYLES = ("flat", "3d", "cartoon")
 GRAPHS = ("text.onnx", "flux.onnx", "decoder.onnx", "encoder.onnx", "upscaler.onnx", "tokenizer.json")
 
 

@@ -43,7 +43,7 @@ ABOUT = (
 EDITING = ("edit", "mask", "vary")
 # From the seed of a picture to that of its next thing, where its things are drawn one by one; a prime.
 NEXT_PART = 7919
-# The bit of a thing's seed that says which way it looks; the lowest says in which manner it is drawn.
+# The bit of a thing's seed that says which way it looks.
 MIRROR = 2
 
 
