@@ -1,7 +1,9 @@
 """Lets the judge (judge.py) name generated pictures, and prints one table.
 
-python evaluate.py train --minutes 5 --out runs/first     # once
-python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
+The judge says first what it names of drawings that nothing here was trained on.
+
+    python evaluate.py train --minutes 5 --out runs/first     # once
+    python evaluate.py judge --out runs/first        # and `python -m tools.sheet` to look at
 """
 
 import argparse
