@@ -111,11 +111,11 @@ def test_a_reader_that_goes_away_is_not_a_traceback(limner_serve: Served, tmp_pa
 
 
 def test_interrupting_it_ends_it_quietly(tmp_path: Path) -> None:
-    long = ["generate", "a cat", "--local", "--steps", "50", "-n", "10"]
+    long = ["generate", "nine cats", "--local", "--steps", "50", "--guidance", "3", "-n", "10"]
     with subprocess.Popen([LIMNER, *long], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE) as run:
         assert run.stderr is not None
         assert run.stderr.readline().startswith(b"Drawing")
-        time.sleep(1)
+        time.sleep(0.5)
         run.send_signal(signal.SIGINT)
         said = run.stderr.read()
         assert run.wait(PATIENCE) == 130
