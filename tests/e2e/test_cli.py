@@ -110,9 +110,16 @@ def test_a_reader_that_goes_away_is_not_a_traceback(limner_serve: Served, tmp_pa
     assert b"Exception" not in said
 
 
+def interruptible() -> None:
+    """Where this suite runs in a shell's background, interrupts are ignored, and what it starts inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupting_it_ends_it_quietly(tmp_path: Path) -> None:
     long = ["generate", "nine cats", "--local", "--steps", "50", "--guidance", "3", "-n", "10"]
-    with subprocess.Popen([LIMNER, *long], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        [LIMNER, *long], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, preexec_fn=interruptible
+    ) as run:
         assert run.stderr is not None
         assert run.stderr.readline().startswith(b"Drawing")
         time.sleep(0.5)
