@@ -43,6 +43,8 @@ class Concept:
     names: tuple[str, ...]
     # emojibase's: 0 faces, 1 people, 8 signs, 9 flags, the others things.
     group: int
+    # emojibase's subgroup within it: "animal-bird".
+    kind: str
     # A line of common.txt: it is drawn in every style, and keywords may name it. The others have no cartoons yet, and
     # go by their own names, for their keywords ("sad", "fast", "stop") are said of anything.
     common: bool
@@ -55,6 +57,7 @@ class Concept:
 def load_concepts(packages: Path) -> list[Concept]:
     """The concepts, in a fixed order. `packages`: node_modules of training/package.json."""
     rows = json.loads((packages / "emojibase-data/en/data.json").read_text())
+    kinds = json.loads((packages / "emojibase-data/meta/groups.json").read_text())["subgroups"]
     common = set((Path(__file__).parent / "common.txt").read_text().splitlines())
     kept = [row for row in rows if _wanted(row, common)]
     everyday = load_everyday()
@@ -69,7 +72,8 @@ def load_concepts(packages: Path) -> list[Concept]:
         code = "-".join(c for c in row["hexcode"].lower().split("-") if c != "fe0f")
         label = label_of(row)
         names = tuple(everyday.get(row["label"], [])) + tuple(tags)
-        out.append(Concept(label=label, code=code, names=names, group=row["group"], common=known))
+        group, kind = row["group"], kinds[str(row["subgroup"])]
+        out.append(Concept(label=label, code=code, names=names, group=group, kind=kind, common=known))
     return out
 
 

@@ -14,7 +14,7 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 
-from concepts import Concept, label_of, load_concepts, load_everyday
+from concepts import Concept, load_concepts, load_everyday
 from data import icons_of
 from limner.engines.mini_scene import COLOURS, MAX_THINGS, PLACES, plural
 from limner.engines.mini_words import ENDING, LANGUAGES, fold, split, unspaced
@@ -144,7 +144,7 @@ def lexicon(packages: Path, code: str, known: frozenset[str]) -> dict:
         whole = {
             "spoken": table["spoken"] | {label: flag_of(country) for label, country in countries.items()},
             "unseen": unseen(packages, concepts),
-            "mirrored": mirrored(packages, concepts, table),
+            "mirrored": [c.label for c in concepts if c.kind in table["mirrored"] and c.label not in table["written"]],
         }
     return whole | {
         "exact": {phrase: senses for phrase, senses in sorted(exact.items()) if senses and phrase},
@@ -209,15 +209,6 @@ def unseen(packages: Path, concepts: list[Concept]) -> dict[str, list[str]]:
         "3d": [c.label for c in concepts if c.code not in solid],
         "cartoon": [c.label for c in concepts if not c.common or c.code not in flat],
     }
-
-
-def mirrored(packages: Path, concepts: list[Concept], table: dict) -> list[str]:
-    """Labels of what may look the other way."""
-    rows = json.loads((packages / "emojibase-data/en/data.json").read_text())
-    kinds = json.loads((packages / "emojibase-data/meta/groups.json").read_text())["subgroups"]
-    kind_of = {label_of(row): kinds.get(str(row.get("subgroup"))) for row in rows}
-    written = set(table["written"])
-    return [c.label for c in concepts if kind_of[c.label] in table["mirrored"] and c.label not in written]
 
 
 def main() -> None:

@@ -66,11 +66,11 @@ class Drawing:
 
     def _drawn(self, index: int, latents: Sequence["NDArray[np.float32]"]) -> list["NDArray[np.uint8]"]:
         """The pixels of a picture's samples, each in the colour that was asked for and looking its way."""
-        drawn = [
-            self._graphs.draw(each)[:, :: -1 if mirrored else 1]
-            for each, mirrored in zip(latents, self._mirrored[index], strict=True)
-        ]
-        return [tint(pixels, colour) if colour else pixels for pixels, colour in zip(drawn, self._tints, strict=True)]
+        drawn: list[NDArray[np.uint8]] = []
+        for each, mirrored, colour in zip(latents, self._mirrored[index], self._tints, strict=True):
+            pixels = self._graphs.draw(each)[:, :: -1 if mirrored else 1]
+            drawn.append(tint(pixels, colour) if colour else pixels)
+        return drawn
 
     @property
     def _side(self) -> int:
